@@ -1,0 +1,2 @@
+mod negotiated;
+pub use negotiated::*;

@@ -1,0 +1,4 @@
+mod contract;
+mod port;
+pub use contract::*;
+pub use port::*;

@@ -1,0 +1,2 @@
+mod door;
+pub use door::*;
