@@ -1,0 +1,449 @@
+//! What goes in and out of [`Calls`](crate::Calls): the vocabulary between the edge (sockets, media threads, bot workers) and the calls.
+//!
+//! Every request that [`Output`] makes is answered, exactly once, also when the call has ended meanwhile:
+//!
+//! | asked | answered by | afterwards |
+//! |---|---|---|
+//! | `OpenPorts` | `PortsOpened` or `PortsExhausted` | an opened pair is the call's until `FreePorts` |
+//! | `StartBot` | `BotStarted` | the bot's place stays until `CloseBot`, also when the start failed or the bot faulted: the fall-back plays from it |
+//! | `PlayFallback` | `FallbackPlayed` | |
+//! | `OpenLeg` | nothing | the leg is the call's until `CloseLeg` |
+//! | `CloseLeg` | `LegClosed` | `FreePorts` follows |
+//! | `CloseBot` | `BotEnded` | |
+//!
+//! An answer that does not come in time is not waited for: every state has a deadline.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use media::{Codec, LegEvent, LegStats, Negotiated, SrtpPolicy};
+
+use crate::routing::{Route, Routing};
+use crate::summary::Summary;
+
+/// The host's number of a call: that of its dialog. Never reused.
+pub type CallId = sip::DialogId;
+
+/// What the edge hands in.
+#[derive(Debug)]
+pub enum Input {
+    Sip(sip::Event),
+    PortsOpened { call: CallId, ports: Ports },
+    /// No pair is free.
+    PortsExhausted { call: CallId },
+    BotStarted { call: CallId, result: Result<Accept, StartFailure> },
+    /// What a running bot asked of its call.
+    Bot { call: CallId, act: BotAct },
+    /// The instance is dead and will not be restarted.
+    BotFaulted { call: CallId, why: String },
+    /// The fall-back prompt has left for the caller, to its end.
+    FallbackPlayed { call: CallId },
+    BotEnded { call: CallId, stats: Box<BotStats> },
+    /// Digits and `DigitsSent` reach the bot beside this, on the media plane's own way; here they only count.
+    Leg { call: CallId, event: LegEvent },
+    /// Unasked: the media plane gave the leg up, and the call ends.
+    LegClosed { call: CallId, stats: Box<LegStats> },
+    /// The operator ends a call.
+    Hangup { call: CallId },
+    /// From now on every INVITE is refused; what still lives after `limit` gets BYE.
+    Drain { limit: Duration },
+    /// The host as a whole has more than it can do, or has no longer.
+    Overload(bool),
+    /// New calls go by these routes; live ones keep theirs.
+    Routing(Arc<Routing>),
+    /// The wall clock, told anew: after a step of it, or every now and then.
+    WallClock(WallClock),
+}
+
+/// What the edge must do.
+#[derive(Debug)]
+pub enum Output {
+    Sip(sip::Command),
+    OpenPorts { call: CallId, want: PortsWanted },
+    FreePorts { call: CallId },
+    StartBot { call: CallId, start: Box<BotStart> },
+    /// Starts sending at once, silence if there is nothing else, and receiving.
+    OpenLeg { call: CallId, leg: Box<LegOpening> },
+    UpdateLeg { call: CallId, negotiated: Box<Negotiated> },
+    CloseLeg { call: CallId },
+    BotEvent { call: CallId, event: BotEvent },
+    /// `call.send-digits` as telephone-events; the leg's `DigitsSent` goes to the bot by the media plane's own way.
+    SendDigits { call: CallId, id: u64, keys: String },
+    /// Drops what the bot had queued and plays the route's prompt in its stead.
+    PlayFallback { call: CallId, prompt: String },
+    /// Ends the bot at once, whatever it does.
+    CloseBot { call: CallId },
+    /// The record of a call that is over. The last output for this call.
+    Summary(Box<Summary>),
+    /// For the log: about six a call.
+    Milestone { call: CallId, milestone: Milestone },
+    /// The last call has ended while draining.
+    Drained,
+}
+
+/// Which kind of port pair a call needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortsWanted {
+    pub ipv6: bool,
+    pub trunk: sip::TrunkId,
+    pub listener: sip::ListenerId,
+    /// Where the INVITE came from: inside or outside of the local networks decides what is advertised.
+    pub peer: IpAddr,
+}
+
+/// A pair of ports as the peer is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// For c= and o=: the address under which the peer reaches us.
+    pub advertised: IpAddr,
+    pub rtp: u16,
+    pub rtcp: u16,
+}
+
+/// What `start` said yes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accept {
+    /// False: 200 at once. True: 180 until the bot calls `answer`.
+    pub ring: bool,
+    /// Whether it wants to be entered for every frame.
+    pub frames: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartFailure {
+    /// The bot's own word: the SIP answer. A status outside 400 to 699 becomes 480.
+    Refused { status: u16, reason: String },
+    /// There is no build of the plugin that can run.
+    NotLoadable { why: String },
+    /// `start` trapped.
+    Faulted { why: String },
+    /// `start` was not done in its time.
+    TimedOut,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BotAct {
+    Answer,
+    /// The queue has been played already where the bot asked for that.
+    Hangup,
+    SendDigits { id: u64, keys: String },
+    Note { key: String, value: String },
+    Done,
+}
+
+/// What the bot is told by the call itself. Sound, digits of the media plane, marks and timers reach it by other ways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BotEvent {
+    Answered,
+    Hold,
+    Resume,
+    /// By SIP INFO, only where telephone-event was not negotiated.
+    Digit { key: char },
+    /// Digits that went by SIP INFO are out.
+    DigitsSent { id: u64 },
+    /// No frames from now on; the bot may finish what it has begun.
+    Hangup { by: By, cause: Cause },
+}
+
+/// All that a bot's start needs.
+#[derive(Clone, Debug)]
+pub struct BotStart {
+    pub route: Arc<Route>,
+    /// WIT `call-info`.
+    pub id: String,
+    pub caller: String,
+    pub called: String,
+    pub trunk: String,
+    /// `call.header`: every header of the INVITE that the trunk is trusted with, in order, bounded by [`Limits`].
+    pub headers: Arc<[(String, String)]>,
+    /// `call.attribute`.
+    pub attributes: Vec<(&'static str, String)>,
+    /// Seeds `random`.
+    pub seed: [u8; 32],
+}
+
+/// All that a leg's start needs.
+#[derive(Clone, Debug)]
+pub struct LegOpening {
+    pub negotiated: Negotiated,
+    pub ssrc: u32,
+    /// Below 2^15, so that a receiver's roll-over counter cannot go astray at the start. Source: RFC 3711 3.3.1.
+    pub first_sequence: u16,
+    pub first_timestamp: u32,
+    /// Source: RFC 7022 4.2, short-term.
+    pub cname: String,
+    /// RTP is accepted from here and from nowhere else.
+    pub media_networks: Vec<IpNet>,
+    pub media_timeout: Duration,
+    /// Whether a bot that wants every frame listens.
+    pub frames: bool,
+}
+
+/// Who ended a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    Caller,
+    Bot,
+    Operator,
+    Host,
+}
+
+/// Why a call ended, or never came to be: a word for programs, the same in the summary, the log, and the bot's `hangup` event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    Bye,
+    Cancel,
+    /// 404.
+    NoRoute,
+    /// 403: `require_pai`, and there is none.
+    NoIdentity,
+    /// 486.
+    Quota,
+    /// 503 with Retry-After.
+    Overload,
+    /// 503 with Retry-After.
+    NoPorts,
+    /// 503 without Retry-After for a new call, BYE for a live one.
+    Drain,
+    /// 415.
+    BodyType,
+    /// 488, or BYE where the answer to our own offer is of no use.
+    Media,
+    /// The bot's own status.
+    BotRefused,
+    /// 480.
+    BotNotLoadable,
+    /// `start`: 480 or the fall-back. Later: the fall-back and BYE.
+    BotFault,
+    BotTimeout,
+    /// 480: it rang until its deadline.
+    NotAnswered,
+    NoAck,
+    MediaTimeout,
+    SessionExpired,
+    /// A request of ours within the dialog found nobody.
+    Gone,
+    Operator,
+    /// Something of ours did not answer in time; the log says what.
+    Internal,
+}
+
+impl Cause {
+    /// Every cause with its word.
+    pub const WORDS: &'static [(Cause, &'static str)] = &[
+        (Cause::Bye, "bye"),
+        (Cause::Cancel, "cancel"),
+        (Cause::NoRoute, "no-route"),
+        (Cause::NoIdentity, "no-identity"),
+        (Cause::Quota, "quota"),
+        (Cause::Overload, "overload"),
+        (Cause::NoPorts, "no-ports"),
+        (Cause::Drain, "drain"),
+        (Cause::BodyType, "body-type"),
+        (Cause::Media, "media"),
+        (Cause::BotRefused, "bot-refused"),
+        (Cause::BotNotLoadable, "bot-not-loadable"),
+        (Cause::BotFault, "bot-fault"),
+        (Cause::BotTimeout, "bot-timeout"),
+        (Cause::NotAnswered, "not-answered"),
+        (Cause::NoAck, "no-ack"),
+        (Cause::MediaTimeout, "media-timeout"),
+        (Cause::SessionExpired, "session-expired"),
+        (Cause::Gone, "gone"),
+        (Cause::Operator, "operator"),
+        (Cause::Internal, "internal"),
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS.iter().find(|(cause, _)| *cause == self).map_or("internal", |(_, word)| word)
+    }
+}
+
+impl By {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            By::Caller => "caller",
+            By::Bot => "bot",
+            By::Operator => "operator",
+            By::Host => "host",
+        }
+    }
+}
+
+/// What a call's log says, one line each. Personal data (numbers, addresses) is not in here: the summary has it, redacted unless asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    Received { sip_call_id: String, trunk: String, transport: sip::Transport },
+    Routed { route: String, tenant: String, plugin: String },
+    Refused { status: u16, cause: Cause, why: String },
+    BotStarted { ring: bool, after: Duration },
+    /// The fall-back takes the bot's place.
+    Fallback { cause: Cause, why: String },
+    Answered { after: Duration, codec: Option<Codec>, srtp: bool },
+    /// The caller is there: ACK or first packet.
+    Established { after: Duration },
+    Held,
+    Resumed,
+    OfferRefused { why: String },
+    /// The RTP source moved: counted, and worth a line.
+    SourceMoved { from: SocketAddr, to: SocketAddr },
+    HungUp { by: By, cause: Cause, why: String },
+    /// Something of ours did not answer by its deadline.
+    Overdue { what: &'static str },
+    /// Ports, leg and bot are free.
+    Over { lasted: Duration },
+}
+
+/// Everything about this host that a call depends on.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// By [`sip::TrunkId`].
+    pub trunks: Vec<Trunk>,
+    pub routing: Arc<Routing>,
+    /// Tenants with a quota; one that is not named has none of its own.
+    pub tenants: Vec<Tenant>,
+    pub limits: Limits,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trunk {
+    pub name: String,
+    /// Its P-Asserted-Identity and X- headers are believed; without it they are removed.
+    pub trusted: bool,
+    /// 403 for a call without P-Asserted-Identity. Source: RFC 3325 9.1.
+    pub require_pai: bool,
+    /// In order of preference.
+    pub codecs: Vec<Codec>,
+    pub srtp: SrtpPolicy,
+    /// Where RTP may come from, beside the address in the SDP.
+    pub media_networks: Vec<IpNet>,
+    pub max_calls: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    pub name: String,
+    pub max_calls: Option<u32>,
+}
+
+/// Bounds and deadlines. The defaults are the ones that the documentation gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls on this host, those included whose bot still finishes its work.
+    pub calls: u32,
+    /// Headers of the INVITE that are kept for the bot and the summary, and their bytes altogether.
+    pub headers: usize,
+    pub header_bytes: usize,
+    pub open_ports: Duration,
+    /// The bot's `start`.
+    pub start: Duration,
+    /// A bot that lets it ring.
+    pub ring: Duration,
+    /// From our 200 to ACK or first packet. The dialog's own deadline is 32 s; this one only catches our bugs.
+    pub acknowledge: Duration,
+    pub fallback: Duration,
+    /// The bot after hangup.
+    pub linger: Duration,
+    /// Our own parts: leg and bot being closed.
+    pub close: Duration,
+    /// The dialog after our BYE or refusal: Timer F or H with some room.
+    pub dialog_end: Duration,
+    /// No accepted packet for so long, while some are due.
+    pub media_timeout: Duration,
+    /// The longest call; it ends as by the operator.
+    pub call: Duration,
+    /// Retry-After of a 503, at most 5.
+    pub retry_after_s: u32,
+    pub notes: usize,
+    pub note_key_bytes: usize,
+    pub note_value_bytes: usize,
+    /// Keys that wait to be sent.
+    pub digits_queued: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            calls: 4000,
+            headers: 64,
+            header_bytes: 16 * 1024,
+            open_ports: Duration::from_secs(2),
+            start: Duration::from_millis(200),
+            ring: Duration::from_secs(60),
+            acknowledge: Duration::from_secs(70),
+            fallback: Duration::from_secs(30),
+            linger: Duration::from_secs(10),
+            close: Duration::from_secs(5),
+            dialog_end: Duration::from_secs(70),
+            media_timeout: Duration::from_secs(60),
+            call: Duration::from_secs(4 * 3600),
+            retry_after_s: 5,
+            notes: 16,
+            note_key_bytes: 64,
+            note_value_bytes: 1024,
+            digits_queued: 64,
+        }
+    }
+}
+
+/// One moment on both clocks: schedules run on the first, records are written by the second.
+#[derive(Clone, Copy, Debug)]
+pub struct WallClock {
+    pub at: Instant,
+    pub unix_ms: u64,
+}
+
+impl WallClock {
+    /// Milliseconds since 1970-01-01 UTC at `now`, which may lie before [`WallClock::at`].
+    pub fn unix_ms_at(&self, now: Instant) -> u64 {
+        match now.checked_duration_since(self.at) {
+            Some(since) => self.unix_ms.saturating_add(since.as_millis() as u64),
+            None => self.unix_ms.saturating_sub(self.at.duration_since(now).as_millis() as u64),
+        }
+    }
+}
+
+/// What the bot's side counted, for the summary.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BotStats {
+    /// Content digest of the plugin's build, empty if none could be loaded.
+    pub digest: String,
+    pub generation: u64,
+    /// Frames that the bot was entered for.
+    pub frames: u64,
+    pub events: u64,
+    /// Thread CPU time inside the guest, all of it and the most of one entry.
+    pub guest_time: Duration,
+    pub guest_time_max: Duration,
+    pub late_answers: LateAnswers,
+    /// Late answers with an empty queue.
+    pub underruns: u64,
+    /// Caller frames that the bot never saw, its ring being full.
+    pub overruns: u64,
+    pub wrong_lengths: u64,
+    pub restarts: u64,
+    pub log_lines_dropped: u64,
+}
+
+/// Answers that came after their send phase, by what made them late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct LateAnswers {
+    pub own: u64,
+    pub neighbour: u64,
+    pub host: u64,
+}
+
+/// What exists right now. After the last call every figure is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    pub calls: usize,
+    pub dialogs: usize,
+    pub ports: usize,
+    pub legs: usize,
+    pub bots: usize,
+    pub timers: usize,
+}
