@@ -1,2 +1,28 @@
+//! RFC 3261 signalling without IO: bytes and time go in, bytes and events come out.
+//!
+//! It reads messages tolerantly and writes them strictly, runs the transaction machines and their timers, and keeps
+//! dialogs from INVITE to BYE. It is the UAS for the trunk's calls, and the UAC for `patchbay call` and tests.
+//!
+//! It never opens a socket, asks for the time, starts a thread, looks at SDP or knows of a bot: time is a parameter,
+//! bodies are bytes, and whoever drives it does the IO.
+//!
+//! Start reading at [`Input`] and [`Output`] (the one door), then [`reader`] and [`framing`] for how bytes become
+//! messages, [`message`] for what they hold, [`limits`] for how much of it.
+
 mod door;
+pub mod limits;
+pub mod message;
+mod name_addr;
+mod params;
+pub mod reader;
+mod uri;
+mod via;
+mod writer;
+
 pub use door::*;
+pub use message::{Message, Request, Response};
+pub use name_addr::{NameAddr, NameAddrError};
+pub use reader::{ParseError, Problem, Refusal};
+pub use uri::{Scheme, Uri, UriError};
+pub use via::{MAGIC_COOKIE, Via, ViaError};
+pub use writer::{RequestBuilder, ResponseBuilder};
