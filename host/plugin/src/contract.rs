@@ -20,9 +20,15 @@ pub enum StartReason {
 /// What `start` returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Started {
-    Accepted { frames: bool, ring: bool },
+    Accepted {
+        frames: bool,
+        ring: bool,
+    },
     /// `status` is within 400 to 699.
-    Refused { status: u16, reason: String },
+    Refused {
+        status: u16,
+        reason: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +53,31 @@ pub enum FrameAnswer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     Answered,
-    Digit { key: char, tick: u64 },
-    Mark { id: u64, name: String },
-    Cleared { id: u64, played_ms: u32, dropped_marks: Vec<String> },
-    Timer { id: u64 },
-    DigitsSent { id: u64 },
+    Digit {
+        key: char,
+        tick: u64,
+    },
+    Mark {
+        id: u64,
+        name: String,
+    },
+    Cleared {
+        id: u64,
+        played_ms: u32,
+        dropped_marks: Vec<String>,
+    },
+    Timer {
+        id: u64,
+    },
+    DigitsSent {
+        id: u64,
+    },
     Hold,
     Resume,
-    Hangup { by: String, cause: String },
+    Hangup {
+        by: String,
+        cause: String,
+    },
 }
 
 /// Why an instance is dead.

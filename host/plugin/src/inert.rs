@@ -1,0 +1,99 @@
+//! A call with nobody on the line, for dry runs: accepts everything that is within bounds, and nothing comes of it.
+
+use crate::{CallPort, HostError, LogLevel, Written};
+
+/// What a playout queue of ten seconds would take, so that a bot which writes until it is full comes to an end.
+const QUEUE_SAMPLES: usize = 80_000;
+
+#[derive(Default)]
+pub(crate) struct InertPort {
+    next_id: u64,
+    queued: usize,
+    random: u64,
+}
+
+impl InertPort {
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+}
+
+impl CallPort for InertPort {
+    fn header(&self, _name: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn attribute(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    fn answer(&mut self) {}
+
+    fn hangup(&mut self, _after_playout: bool) {}
+
+    fn send_digits(&mut self, _keys: &str) -> Result<u64, HostError> {
+        Ok(self.id())
+    }
+
+    fn note(&mut self, _key: &str, _value: &str) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    fn want_frames(&mut self, _wanted: bool) {}
+
+    fn done(&mut self) {}
+
+    fn playout_write(&mut self, samples: &[i16]) -> Written {
+        let accepted = samples.len().min(QUEUE_SAMPLES - self.queued);
+        self.queued += accepted;
+        Written {
+            accepted: accepted as u32,
+            queued_ms: (self.queued / 8) as u32,
+        }
+    }
+
+    fn playout_clear(&mut self) -> u64 {
+        self.queued = 0;
+        self.id()
+    }
+
+    fn playout_mark(&mut self, _name: &str) -> Result<u64, HostError> {
+        Ok(self.id())
+    }
+
+    fn timer_set(&mut self, _after_ms: u64) -> Result<u64, HostError> {
+        Ok(self.id())
+    }
+
+    fn timer_cancel(&mut self, _id: u64) -> bool {
+        true
+    }
+
+    fn now_ms(&self) -> u64 {
+        0
+    }
+
+    fn wall_ms(&self) -> u64 {
+        0
+    }
+
+    /// A fixed sequence (splitmix64): a dry run need not be unguessable.
+    fn random(&mut self, out: &mut [u8]) {
+        for chunk in out.chunks_mut(8) {
+            self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = self.random;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            chunk.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes()[..chunk.len()]);
+        }
+    }
+
+    fn config(&self, _key: &str) -> Option<String> {
+        None
+    }
+
+    fn log(&mut self, _level: LogLevel, _file: &str, _line: u32, _message: &str) {}
+
+    fn overstayed(&mut self) {}
+}
