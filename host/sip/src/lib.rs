@@ -10,6 +10,9 @@
 //! messages, [`message`] for what they hold, [`limits`] for how much of it.
 
 mod door;
+pub mod framing;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod limits;
 pub mod message;
 mod name_addr;

@@ -5,6 +5,8 @@
 //! Not tolerated: whatever two readers could take for two different messages.
 //! Source: RFC 3261 7, 8.2 and 18.3; RFC 4475; RFC 5118.
 
+use std::ops::Range;
+
 use crate::limits::*;
 use crate::message::{Common, HeaderName, Headers, Message, Method, Request, Response};
 use crate::params::{is_space, is_token, parse_digits};
@@ -127,7 +129,7 @@ impl Message {
             }
             _ => (bytes, None),
         };
-        let line_end = find(bytes, b"\r\n").unwrap_or(bytes.len());
+        let line_end = find_line_end(bytes, 0).unwrap_or(bytes.len());
         let line = &bytes[..line_end];
         if line.is_empty() {
             return Err(Problem::Empty.into());
@@ -282,8 +284,81 @@ fn skip_empty_lines(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|window| window == what)
+/// Where the first CRLF at or after `from` begins.
+pub(crate) fn find_line_end(text: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at += text.get(at..)?.iter().position(|&b| b == b'\n')?;
+        if at > from && text[at - 1] == b'\r' {
+            return Some(at - 1);
+        }
+        at += 1;
+    }
+}
+
+/// Where the empty line that ends a head begins its own CRLF, looking from `from` on, which is at or before the last
+/// line's CRLF.
+pub(crate) fn find_head_end(text: &[u8], from: usize) -> Option<usize> {
+    let mut end = find_line_end(text, from)?;
+    while !text.get(end + 2..)?.starts_with(b"\r\n") {
+        end = find_line_end(text, end + 2)?;
+    }
+    Some(end + 2)
+}
+
+/// Whether a start line is one of SIP's, whatever its version and faults.
+pub(crate) fn is_sip(line: &[u8]) -> bool {
+    is_status_line(line) || !matches!(StartLine::read_request(line), Err(Problem::NotSip))
+}
+
+/// Header lines without their CRLF, folds made white space in place (RFC 3261 7.3.1). A line that no CRLF ends is left
+/// out: it may have been cut.
+pub(crate) fn unfold(buffer: &mut [u8]) -> Vec<Range<usize>> {
+    let mut lines = Vec::with_capacity(24);
+    let mut start = 0;
+    let mut at = 0;
+    while let Some(end) = find_line_end(buffer, at) {
+        at = end + 2;
+        if buffer.get(at).is_some_and(|&b| is_space(b)) {
+            buffer[end..at].fill(b' ');
+        } else {
+            lines.push(start..end);
+            start = at;
+        }
+    }
+    lines
+}
+
+/// Where name and value stand in `name : value`. Errors: no colon, a name that is no token, a lone CR or LF.
+pub(crate) fn split_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>), Problem> {
+    if line.len() > MAX_HEADER_BYTES {
+        return Err(Problem::HeaderTooLong);
+    }
+    if has_line_break(line) {
+        return Err(Problem::LoneLineBreak);
+    }
+    let colon = line
+        .iter()
+        .position(|&b| b == b':')
+        .ok_or(Problem::BadHeaderLine)?;
+    let spaces_before = |end: usize, start: usize| {
+        line[start..end]
+            .iter()
+            .rev()
+            .take_while(|b| is_space(**b))
+            .count()
+    };
+    let name = 0..colon - spaces_before(colon, 0);
+    if !is_token(&line[name.clone()]) {
+        return Err(Problem::BadHeaderLine);
+    }
+    let start = colon
+        + 1
+        + line[colon + 1..]
+            .iter()
+            .take_while(|b| is_space(**b))
+            .count();
+    Ok((name, start..line.len() - spaces_before(line.len(), start)))
 }
 
 /// Reads the header lines after the start line, which ends at `line_end`. Returns those that could be read, what
@@ -291,77 +366,33 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
 fn read_head(bytes: &[u8], line_end: usize) -> (Headers, &[u8], Option<Problem>) {
     let mut problem = None;
     // From the start line's own CRLF on, so that a message without headers ends its head there.
-    let (head, body) = match find(&bytes[line_end..], b"\r\n\r\n") {
-        Some(end) => (
-            &bytes[line_end..line_end + end + 2],
-            &bytes[line_end + end + 4..],
-        ),
+    let (head, body) = match find_head_end(bytes, line_end) {
+        Some(end) => (&bytes[line_end..end], &bytes[end + 2..]),
         None => {
             problem = Some(Problem::Truncated);
             (&bytes[line_end..], &b""[..])
         }
     };
-    let head = head.strip_prefix(b"\r\n").unwrap_or(head);
-    let mut buffer = head.to_vec();
-    let mut lines: Vec<(usize, usize)> = Vec::with_capacity(24);
-    let mut start = 0;
-    let mut at = 0;
-    // A line that its CRLF does not end is not read: it may have been cut.
-    while let Some(end) = find(&buffer[at..], b"\r\n").map(|end| at + end) {
-        at = end + 2;
-        if buffer.get(at).is_some_and(|&b| is_space(b)) {
-            buffer[end..at].fill(b' '); // a fold is white space (RFC 3261 7.3.1)
-            continue;
-        }
-        lines.push((start, end));
-        start = at;
-    }
+    let mut buffer = head.strip_prefix(b"\r\n").unwrap_or(head).to_vec();
+    let mut lines = unfold(&mut buffer);
     if lines.len() > MAX_HEADERS {
         problem = problem.or(Some(Problem::TooManyHeaders));
         lines.truncate(MAX_HEADERS);
     }
     let mut headers = Headers::over(buffer);
-    for (start, end) in lines {
-        if let Err(wrong) = headers.read_line(start, end) {
-            problem = problem.or(Some(wrong));
+    for line in lines {
+        let start = line.start;
+        match split_line(headers.slice(line)) {
+            Ok((name, value)) => {
+                headers.add_line(
+                    start + name.start..start + name.end,
+                    start + value.start..start + value.end,
+                );
+            }
+            Err(wrong) => problem = problem.or(Some(wrong)),
         }
     }
     (headers, body, problem)
-}
-
-impl Headers {
-    /// Reads `name : value` between two offsets of the buffer.
-    fn read_line(&mut self, start: usize, end: usize) -> Result<(), Problem> {
-        let line = self.slice(start..end);
-        if line.len() > MAX_HEADER_BYTES {
-            return Err(Problem::HeaderTooLong);
-        }
-        if has_line_break(line) {
-            return Err(Problem::LoneLineBreak);
-        }
-        let colon = line
-            .iter()
-            .position(|&b| b == b':')
-            .ok_or(Problem::BadHeaderLine)?;
-        let name = line[..colon].len()
-            - line[..colon]
-                .iter()
-                .rev()
-                .take_while(|b| is_space(**b))
-                .count();
-        if !is_token(&line[..name]) {
-            return Err(Problem::BadHeaderLine);
-        }
-        let value = &line[colon + 1..];
-        let before = value.iter().take_while(|b| is_space(**b)).count();
-        let after = value[before..]
-            .iter()
-            .rev()
-            .take_while(|b| is_space(**b))
-            .count();
-        self.add_line(start..start + name, start + colon + 1 + before..end - after);
-        Ok(())
-    }
 }
 
 /// Source: RFC 3261 18.3: without Content-Length the body goes to the datagram's end.
