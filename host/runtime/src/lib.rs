@@ -1,1 +1,17 @@
+//! The `patchbay` host: all input and output, all threads, the configuration and the command line.
+//!
+//! It joins the sans-IO crates to the world: [`signalling`] owns TCP, TLS and UDP, `media_shard` the RTP sockets and their
+//! clock, `bots` the workers that run guests, `core` the task in which sip and call meet. It decides nothing about SIP,
+//! media or a call. Nothing here is called by the other crates.
+//!
+//! Start reading at `main.rs`, then `serve`, then [`signalling`].
 
+pub mod admin;
+pub mod bot_folder;
+pub mod check;
+pub mod cli;
+pub mod config;
+pub mod drain;
+pub mod observe;
+pub mod signalling;
+pub mod tls;

@@ -1,0 +1,59 @@
+//! A bot's own log lines: bounded in rate and length, then handed to the host's log.
+
+use std::time::{Duration, Instant};
+
+use plugin::LogLevel;
+
+pub const LINES_PER_SECOND_MAX: u32 = 50;
+pub const LINE_BYTES_MAX: usize = 4096;
+
+/// Where the lines of one call's bot go, and how many may go there.
+pub struct BotLog {
+    span: tracing::Span,
+    second_began: Instant,
+    lines: u32,
+    dropped: u64,
+}
+
+impl BotLog {
+    pub fn new(span: tracing::Span, now: Instant) -> Self {
+        Self { span, second_began: now, lines: 0, dropped: 0 }
+    }
+
+    pub fn write(&mut self, now: Instant, level: LogLevel, file: &str, line: u32, message: &str) {
+        if now.saturating_duration_since(self.second_began) >= Duration::from_secs(1) {
+            self.second_began = now;
+            self.lines = 0;
+        }
+        self.lines += 1;
+        if self.lines > LINES_PER_SECOND_MAX {
+            self.dropped += 1;
+            return;
+        }
+        let message = cut(message);
+        let _entered = self.span.enter();
+        match level {
+            LogLevel::Debug => tracing::debug!(target: "bot", file, line, "{message}"),
+            LogLevel::Info => tracing::info!(target: "bot", file, line, "{message}"),
+            LogLevel::Warn => tracing::warn!(target: "bot", file, line, "{message}"),
+            LogLevel::Error => tracing::error!(target: "bot", file, line, "{message}"),
+        }
+    }
+
+    /// Lines over the limit, for the call's summary.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    pub fn span(&self) -> &tracing::Span {
+        &self.span
+    }
+}
+
+fn cut(message: &str) -> &str {
+    let mut end = message.len().min(LINE_BYTES_MAX);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    &message[..end]
+}

@@ -1,0 +1,211 @@
+//! The bot plane: every call's bot, from `start` to its last event. Workers enter the guests; nothing here touches a socket.
+//!
+//! | file | what |
+//! |---|---|
+//! | cell | one call's bot: instance, rings, what one tick of it is |
+//! | operations | timers, marks, clears, events: what belongs to the call |
+//! | port | host functions -> operations |
+//! | lane, slow_lane, starter | the threads that enter guests |
+//! | late, priority, fallback, bot_log | blame, thread priorities, the host's own prompt, bounded log |
+
+mod bot_log;
+mod cell;
+mod fallback;
+mod lane;
+mod late;
+mod operations;
+mod port;
+pub(crate) mod priority;
+mod slow_lane;
+mod starter;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use call::{BotAct, BotStats, CallId, StartFailure};
+use media::playout::PlayoutReader;
+use tokio::sync::mpsc;
+
+pub use cell::{FRAMES_WAITING_MAX, Frame, FromBot, FromCaller, Pressed, Shared};
+pub use lane::Lane;
+
+use bot_log::BotLog;
+use cell::{BotCell, BotEnds, Report};
+use fallback::Prompt;
+use operations::{CallFacts, DIGITS_MAX, Operations};
+use port::Port;
+use slow_lane::SlowLane;
+use starter::{Job, Starters};
+
+/// Phases of the 20 ms tick: 2 ms each.
+pub const PHASES: usize = 10;
+/// What a bot may queue towards the caller. Units: ms.
+pub const PLAYOUT_MS: u32 = 30_000;
+
+/// What the bot plane tells the signalling core.
+#[derive(Debug)]
+pub enum BotPlaneEvent {
+    Started { call: CallId, result: Result<call::Accept, StartFailure> },
+    Act { call: CallId, act: BotAct },
+    Faulted { call: CallId, why: String },
+    FallbackPlayed { call: CallId },
+    Ended { call: CallId, stats: Box<BotStats> },
+}
+
+/// The way of reports to the core. Bounded by what each bot may have under way, not by the channel.
+#[derive(Clone)]
+pub struct Reports(mpsc::UnboundedSender<BotPlaneEvent>);
+
+impl Reports {
+    fn send(&self, call: CallId, report: Report) {
+        self.event(match report {
+            Report::Act(act) => BotPlaneEvent::Act { call, act },
+            Report::Faulted(fault) => BotPlaneEvent::Faulted { call, why: fault.to_string() },
+            Report::FallbackPlayed => BotPlaneEvent::FallbackPlayed { call },
+        });
+    }
+
+    fn event(&self, event: BotPlaneEvent) {
+        // The core is gone only when the process ends.
+        let _ = self.0.send(event);
+    }
+}
+
+/// One bot in its lane.
+pub struct Enlisted {
+    call: CallId,
+    phase: usize,
+    cell: Arc<BotCell>,
+    lane: Arc<Lane>,
+    enlisted: AtomicBool,
+    closing: AtomicBool,
+    digest: String,
+    generation: u64,
+}
+
+impl Enlisted {
+    fn enlist(self: &Arc<Self>) {
+        if !self.closing.load(Ordering::Acquire) && !self.enlisted.swap(true, Ordering::AcqRel) {
+            self.lane.enlist(Arc::clone(self));
+        }
+    }
+}
+
+/// The media thread's ends of the rings between leg and bot.
+pub struct MediaEnds {
+    pub phase: usize,
+    pub frames: rtrb::Producer<FromCaller>,
+    pub digits: rtrb::Producer<Pressed>,
+    pub answers: rtrb::Consumer<FromBot>,
+    pub playout: PlayoutReader,
+    pub shared: Arc<Shared>,
+}
+
+/// A bot's seat in the table: what the core needs to reach it.
+struct Seat {
+    bot: Arc<Enlisted>,
+    operations: Arc<Mutex<Operations>>,
+    media: Option<MediaEnds>,
+}
+
+/// The core's handle on the bot plane. Lives on the signalling task; all guests run elsewhere.
+pub struct Bots {
+    lanes: Vec<Arc<Lane>>,
+    slow: Arc<SlowLane>,
+    starters: Starters,
+    reports: Reports,
+    prompts: HashMap<String, Arc<[i16]>>,
+    seats: HashMap<CallId, Seat>,
+}
+
+impl Bots {
+    /// Starts the workers: one lane for each media thread.
+    pub fn start(lanes: usize, prompts: HashMap<String, Arc<[i16]>>) -> std::io::Result<(Self, mpsc::UnboundedReceiver<BotPlaneEvent>)> {
+        let (sender, events) = mpsc::unbounded_channel();
+        let reports = Reports(sender);
+        let slow = SlowLane::start(reports.clone())?;
+        let lanes = (0..lanes).map(|number| Lane::start(number, Arc::clone(&slow), reports.clone())).collect::<Result<_, _>>()?;
+        let starters = Starters::start(reports.clone())?;
+        Ok((Self { lanes, slow, starters, reports, prompts, seats: HashMap::new() }, events))
+    }
+
+    pub fn lanes(&self) -> &[Arc<Lane>] {
+        &self.lanes
+    }
+
+    /// Gives the call a seat and begins `start` on a starter; answered by `Started`.
+    pub fn start_bot(&mut self, call: CallId, lane: usize, start: &call::BotStart, plugin: Result<Arc<plugin::Generation>, String>, span: tracing::Span, now: Instant, wall_ms: u64) {
+        let lane = Arc::clone(&self.lanes[lane]);
+        let (playout_writer, playout) = media::playout::playout(PLAYOUT_MS);
+        let (frames_in, frames_out) = rtrb::RingBuffer::new(2 * FRAMES_WAITING_MAX);
+        let (digits_in, digits_out) = rtrb::RingBuffer::new(DIGITS_MAX);
+        let (answers_in, answers_out) = rtrb::RingBuffer::new(FRAMES_WAITING_MAX);
+        let shared = Arc::new(Shared::default());
+        let facts = CallFacts { headers: start.headers.to_vec(), attributes: start.attributes.clone(), config: start.route.config.clone() };
+        let operations = Operations::new(Arc::new(facts), playout_writer, BotLog::new(span, now), start.seed, now, wall_ms);
+        let operations = Arc::new(Mutex::new(operations));
+        let ends = BotEnds { frames: frames_out, digits: digits_out, answers: answers_in, shared: Arc::clone(&shared) };
+        let proving = plugin.as_ref().is_ok_and(|generation| generation.is_proving());
+        let cell = Arc::new(BotCell::new(Arc::clone(&operations), ends, proving));
+        let phase = lane.quietest_phase();
+        let (digest, generation) = plugin.as_ref().map(|loaded| (loaded.plugin().digest().to_string(), loaded.number())).unwrap_or_default();
+        let bot = Arc::new(Enlisted { call, phase, cell, lane, enlisted: AtomicBool::new(false), closing: AtomicBool::new(false), digest, generation });
+        let media = MediaEnds { phase, frames: frames_in, digits: digits_in, answers: answers_out, playout, shared };
+        self.seats.insert(call, Seat { bot: Arc::clone(&bot), operations: Arc::clone(&operations), media: Some(media) });
+        let generation = match plugin {
+            Ok(generation) => generation,
+            Err(why) => return self.reports.event(BotPlaneEvent::Started { call, result: Err(StartFailure::NotLoadable { why }) }),
+        };
+        let own_cell = Arc::new(OnceLock::new());
+        let _ = own_cell.set(Arc::downgrade(&bot.cell));
+        let port = Port { operations, lane: Arc::clone(&bot.lane), cell: own_cell };
+        let info = plugin::CallInfo { id: start.id.clone(), caller: start.caller.clone(), called: start.called.clone(), trunk: start.trunk.clone(), tenant: start.route.tenant.clone() };
+        let config = serde_json::Value::Object(start.route.config.clone()).to_string();
+        if !self.starters.queue(Job::Start { bot, generation, port: Box::new(port), info: Box::new(info), config }) {
+            self.reports.event(BotPlaneEvent::Started { call, result: Err(StartFailure::TimedOut) });
+        }
+    }
+
+    /// The leg's ends of the call's rings; once.
+    pub fn take_media_ends(&mut self, call: CallId) -> Option<MediaEnds> {
+        self.seats.get_mut(&call)?.media.take()
+    }
+
+    pub fn event(&mut self, call: CallId, event: plugin::Event) {
+        let Some(seat) = self.seats.get(&call) else { return };
+        if lane::lock(&seat.operations).push(event).is_err() {
+            self.reports.event(BotPlaneEvent::Faulted { call, why: "let its events fill up without taking them".to_owned() });
+        }
+    }
+
+    /// Silences the bot and plays the route's prompt in its place; answered by `FallbackPlayed`.
+    pub fn play_fallback(&mut self, call: CallId, prompt: &str) {
+        let Some(seat) = self.seats.get(&call) else { return };
+        let samples = self.prompts.get(prompt).cloned().unwrap_or_else(|| Arc::from([]));
+        self.starters.queue_always(Job::Fallback { bot: Arc::clone(&seat.bot), prompt: Prompt::new(samples) });
+    }
+
+    /// Drops the bot, whatever it does; answered by `Ended`.
+    pub fn close(&mut self, call: CallId) {
+        let Some(seat) = self.seats.remove(&call) else {
+            return self.reports.event(BotPlaneEvent::Ended { call, stats: Box::default() });
+        };
+        seat.bot.closing.store(true, Ordering::Release);
+        self.starters.queue_always(Job::Close { bot: seat.bot });
+    }
+
+    pub fn live(&self) -> usize {
+        self.seats.len()
+    }
+
+    pub fn stop(&self) {
+        self.lanes.iter().for_each(|lane| lane.stop());
+        self.slow.stop();
+        self.starters.stop();
+    }
+}
+
+/// The default bot budget: from a leg's receive phase to its send phase.
+pub const BUDGET: Duration = Duration::from_millis(10);

@@ -1,0 +1,169 @@
+//! The command line: what may be written, and nothing of what it does.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{HostPort, ListenUrl, Network, PortRange, Srtp};
+
+/// Source: sysexits.h, EX_USAGE. A wrong command line, or a configuration with mistakes.
+pub const EXIT_USAGE: u8 = 64;
+
+/// Answers phone calls and plugs each one into a bot: a WebAssembly component.
+#[derive(Debug, Parser)]
+#[command(name = "patchbay", version, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answers calls until SIGTERM.
+    Serve(Box<ServeArgs>),
+    /// Looks for mistakes in a configuration and in what it refers to, and names all of them.
+    Check(CheckArgs),
+    /// Prints the whole configuration, defaults included; secrets only by their place.
+    PrintConfig(PrintConfigArgs),
+    /// Places one call and says how it went.
+    Call(Box<CallArgs>),
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  patchbay serve --config /etc/patchbay/patchbay.toml
+  patchbay serve --bots target/bots
+      then call sip:echo@127.0.0.1:5070 over TCP or UDP
+  patchbay serve --listen tcp://0.0.0.0:5070 --listen tls://0.0.0.0:5061 \\
+      --tls-cert cert.pem --tls-key key.pem --allow 203.0.113.0/24
+Signals: SIGTERM and SIGINT drain, a second one ends at once; SIGUSR1 turns the SIP trace on and off,
+SIGUSR2 the capture of new calls.";
+
+#[derive(Args, Debug)]
+#[command(after_help = SERVE_EXAMPLES)]
+pub struct ServeArgs {
+    /// The configuration; without one the flags below are all there is.
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "bots", "listen", "tls_cert", "tls_key", "srtp", "rtp_ports", "admin", "drain_seconds", "allow", "advertised",
+        "log", "personal", "sip_trace", "pcap",
+    ])]
+    pub config: Option<PathBuf>,
+    /// The folder of the bots' .wasm files; the called user part names the bot. [default: ./bots]
+    #[arg(long, value_name = "DIR")]
+    pub bots: Option<PathBuf>,
+    /// tcp://, tls:// or udp:// and address:port; replaces the defaults, TCP and UDP on 127.0.0.1:5070.
+    #[arg(long, value_name = "URL")]
+    pub listen: Vec<ListenUrl>,
+    /// The certificate chain of the TLS listeners, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    #[arg(long, value_enum, default_value = "prefer")]
+    pub srtp: Srtp,
+    #[arg(long, value_name = "RANGE", default_value = "10000-20000")]
+    pub rtp_ports: PortRange,
+    /// Serves /health, /ready and /metrics; loopback only.
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<SocketAddr>,
+    /// How long live calls may go on after SIGTERM.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub drain_seconds: u64,
+    /// Who may call; replaces the default, loopback and private addresses.
+    #[arg(long, value_name = "CIDR")]
+    pub allow: Vec<Network>,
+    /// The address that peers outside private networks are told.
+    #[arg(long, value_name = "ADDRESS")]
+    pub advertised: Option<HostPort>,
+    /// What is logged to stderr, for instance debug or info,runtime=debug.
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    pub log: String,
+    /// Logs numbers, names, addresses and digits.
+    #[arg(long)]
+    pub personal: bool,
+    /// Logs every SIP message.
+    #[arg(long)]
+    pub sip_trace: bool,
+    /// Writes a capture of every call, SIP and decrypted RTP, into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub pcap: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  patchbay check --config patchbay.toml\n  patchbay check --config patchbay.toml --no-files --json"
+)]
+pub struct CheckArgs {
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Does not look at the files and environment variables that it refers to.
+    #[arg(long)]
+    pub no_files: bool,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct PrintConfigArgs {
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+const CALL_EXAMPLES: &str = "\
+Examples:
+  patchbay call sip:echo@127.0.0.1:5070;transport=tcp --play hello.wav --record heard.wav
+  patchbay call 'sip:dtmf-menu@127.0.0.1:5070' --digits 12# --ladder
+  patchbay call 'sip:echo@localhost:5061;transport=tls' --tls-ca ca.pem --srtp --json
+Exit code: 0 answered and ended normally, 1 refused or failed, 64 wrong usage.";
+
+#[derive(Args, Debug)]
+#[command(after_help = CALL_EXAMPLES)]
+pub struct CallArgs {
+    /// Whom to call; ;transport=tcp or tls as in SIP, UDP without.
+    #[arg(value_name = "URI")]
+    pub uri: String,
+    /// Whom to trust on TLS, PEM. [default: the system's authorities]
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// The name that the certificate must bear. [default: the URI's host]
+    #[arg(long, value_name = "NAME")]
+    pub tls_server_name: Option<String>,
+    /// Offers SRTP and nothing else.
+    #[arg(long)]
+    pub srtp: bool,
+    /// Plays this once answered. WAV, 8 kHz, mono, 16 bit.
+    #[arg(long, value_name = "F.wav")]
+    pub play: Option<PathBuf>,
+    /// Writes what is heard.
+    #[arg(long, value_name = "F.wav")]
+    pub record: Option<PathBuf>,
+    /// Presses these keys once answered: 0-9 * # A-D, and `,` to wait a second.
+    #[arg(long, value_name = "KEYS", value_parser = parse_digits)]
+    pub digits: Option<String>,
+    /// Hangs up after so long. [default: when the recording was played, or the peer hangs up]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub duration: Option<f64>,
+    /// Prints the SIP messages as a ladder.
+    #[arg(long)]
+    pub ladder: bool,
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn parse_digits(text: &str) -> Result<String, String> {
+    let key = |c: &char| c.is_ascii_digit() || matches!(c, '*' | '#' | 'A'..='D' | ',');
+    match text.chars().find(|c| !key(c)) {
+        Some(wrong) => Err(format!("`{wrong}` is not a key: 0-9 * # A-D and `,`")),
+        None if text.len() > 64 => Err("more than 64 keys".into()),
+        None => Ok(text.to_owned()),
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    text.parse::<f64>()
+        .ok()
+        .filter(|s| (0.0..=86_400.0).contains(s))
+        .ok_or_else(|| "not seconds from 0 to 86400".into())
+}

@@ -1,0 +1,140 @@
+//! The configuration of a first try: `patchbay serve --bots DIR`, no file. The called user part names the bot.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use sip::Transport;
+
+use super::*;
+use crate::cli::ServeArgs;
+
+/// Who may call when nobody was named: loopback, private and link-local addresses. Source: RFC 1918, 4193, 3927.
+const LOCAL_NETWORKS: [&str; 8] = [
+    "127.0.0.0/8",
+    "::1/128",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "fc00::/7",
+    "fe80::/10",
+];
+
+const DEFAULT_PORT: u16 = 5070;
+
+/// Builds the configuration from the flags. Errors: what a file would be refused for too.
+pub fn from_flags(args: &ServeArgs) -> Result<Config, Problems> {
+    let mut problems = Vec::new();
+    let loopback = (IpAddr::from(Ipv4Addr::LOCALHOST), DEFAULT_PORT).into();
+    let mut urls = args.listen.clone();
+    if urls.is_empty() {
+        urls = [Transport::Tcp, Transport::Udp]
+            .map(|transport| ListenUrl {
+                transport,
+                address: loopback,
+            })
+            .into();
+    }
+    let certificates = match (&args.tls_cert, &args.tls_key) {
+        (Some(cert), Some(key)) => vec![Certificate {
+            cert: cert.clone(),
+            key: Secret::File(key.clone()),
+        }],
+        _ => Vec::new(),
+    };
+    let tls = urls.iter().any(|url| url.transport == Transport::Tls);
+    if tls && certificates.is_empty() {
+        problems.push(
+            Problem::new("--listen", "tls:// needs a certificate")
+                .hint("add --tls-cert F --tls-key F"),
+        );
+    }
+    if !tls && !certificates.is_empty() {
+        problems.push(
+            Problem::new("--tls-cert", "no listener is tls://")
+                .hint("add --listen tls://127.0.0.1:5061"),
+        );
+    }
+    if args
+        .admin
+        .is_some_and(|address| !address.ip().is_loopback())
+    {
+        problems.push(
+            Problem::new("--admin", "has no TLS and is served on loopback only")
+                .hint("127.0.0.1:8080"),
+        );
+    }
+    let listeners = urls.into_iter().map(|listen| Listener {
+        listen,
+        advertised: args.advertised.clone(),
+        localnet: local_networks(),
+        certificates: if listen.transport == Transport::Tls {
+            certificates.clone()
+        } else {
+            Vec::new()
+        },
+    });
+    let mut config = Config {
+        listeners: listeners.collect(),
+        ..Config::default()
+    };
+    config.trunks.push(Trunk {
+        name: "local".into(),
+        networks: if args.allow.is_empty() {
+            local_networks()
+        } else {
+            args.allow.clone()
+        },
+        media_networks: Vec::new(),
+        codecs: vec![Codec::Pcma, Codec::Pcmu],
+        srtp: args.srtp,
+        require_pai: false,
+        trusted: true,
+        tls_ca: None,
+        tls_server_name: None,
+    });
+    config.routes.push(Route {
+        trunk: None,
+        called: None,
+        called_prefix: None,
+        tenant: "default".into(),
+        plugin: CALLED.into(),
+        calls: None,
+        fallback_prompt: None,
+        ring: false,
+        config: toml::Table::new(),
+    });
+    config.bots = args.bots.clone().unwrap_or(config.bots);
+    config.rtp.ports = args.rtp_ports;
+    config.rtp.advertised = args
+        .advertised
+        .as_ref()
+        .and_then(|advertised| advertised.host.parse().ok());
+    config.rtp.localnet = local_networks();
+    config.admin.listen = args.admin;
+    config.drain_seconds = args.drain_seconds;
+    config.log.level = args.log.clone();
+    config.log.personal = args.personal;
+    config.sip_trace = args.sip_trace;
+    if let Some(dir) = &args.pcap {
+        config.pcap.enabled = true;
+        config.pcap.dir = dir.clone();
+    }
+    if crate::observe::parse_filter(&config.log.level).is_err() {
+        problems.push(Problem::new(
+            "--log",
+            format!("`{}` is not a log filter", config.log.level),
+        ));
+    }
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(Problems(problems))
+    }
+}
+
+fn local_networks() -> Vec<Network> {
+    LOCAL_NETWORKS
+        .iter()
+        .filter_map(|network| network.parse().ok())
+        .collect()
+}

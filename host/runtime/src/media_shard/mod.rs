@@ -1,0 +1,228 @@
+//! Media threads: each owns its legs and their sockets and walks the phases of the 20 ms tick on an absolute schedule.
+//! Never: enters a guest, takes a lock, allocates or logs per frame, waits for a socket, resolves a name.
+//!
+//! Read `schedule` (when), `seat` (one leg's two moments in a tick), `voice` (what is sent), then the loop here.
+
+mod schedule;
+mod seat;
+mod voice;
+
+use std::sync::Arc;
+use std::sync::mpsc as commands;
+use std::time::{Duration, Instant};
+
+use call::CallId;
+use media::{Leg, LegEvent, LegStats, Negotiated};
+use tokio::sync::mpsc;
+
+use crate::bots::{Lane, MediaEnds, PHASES, priority};
+use crate::observe::pcap::Tap;
+use crate::rtp_ports::PortPair;
+use schedule::Schedule;
+use seat::{Scratch, Seat};
+use voice::Voice;
+
+/// RTCP is looked at every so many ticks, spread over the legs.
+const RTCP_EVERY_TICKS: u64 = 10;
+
+/// What the core asks of a media thread.
+pub enum ShardCommand {
+    Open { call: CallId, leg: Box<Leg>, ports: PortPair, ends: Box<MediaEnds>, ptime_ms: u32, tap: Option<Tap> },
+    Update { call: CallId, negotiated: Box<Negotiated> },
+    /// The ACK is here: frames go to the bot even if no packet has come yet.
+    Answered { call: CallId },
+    SendDigits { call: CallId, id: u64, keys: String },
+    Tap { call: CallId, tap: Option<Tap> },
+    Close { call: CallId },
+    Stop,
+}
+
+/// What a media thread tells the core.
+#[derive(Debug)]
+pub enum ShardEvent {
+    Leg { call: CallId, event: LegEvent },
+    /// Answer to `Close`; the sockets are closed. `underruns` and `overruns` belong to the bot's record.
+    Closed { call: CallId, stats: Box<LegStats>, underruns: u64, overruns: u64 },
+}
+
+/// What a media thread did so far, for metrics.
+#[derive(Default)]
+pub struct ShardCounters {
+    pub late_departures: std::sync::atomic::AtomicU64,
+    pub phases_skipped: std::sync::atomic::AtomicU64,
+    pub lateness_us_max: std::sync::atomic::AtomicU64,
+}
+
+/// The core's handle on one media thread.
+pub struct MediaShard {
+    commands: commands::Sender<ShardCommand>,
+    pub legs: usize,
+    pub counters: Arc<ShardCounters>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl MediaShard {
+    pub fn start(number: usize, lane: Arc<Lane>, budget: Duration, events: mpsc::UnboundedSender<ShardEvent>) -> std::io::Result<Self> {
+        let (sender, receiver) = commands::channel();
+        let counters = Arc::new(ShardCounters::default());
+        let shard = Shard { commands: receiver, events, lane, schedule: Schedule::new(budget), seats: Vec::new(), free: Vec::new(), scratch: Scratch::new(), counters: Arc::clone(&counters) };
+        let thread = std::thread::Builder::new().name(format!("media-{number}")).spawn(move || shard.run())?;
+        Ok(Self { commands: sender, legs: 0, counters, thread: Some(thread) })
+    }
+
+    pub fn command(&self, command: ShardCommand) {
+        // The thread is gone only when the process ends.
+        let _ = self.commands.send(command);
+    }
+
+    pub fn stop(&mut self) {
+        self.command(ShardCommand::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A panic was reported by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Shard {
+    commands: commands::Receiver<ShardCommand>,
+    events: mpsc::UnboundedSender<ShardEvent>,
+    lane: Arc<Lane>,
+    schedule: Schedule,
+    seats: Vec<Option<Seat>>,
+    free: Vec<usize>,
+    scratch: Scratch,
+    counters: Arc<ShardCounters>,
+}
+
+impl Shard {
+    fn run(mut self) {
+        priority::media();
+        let epoch = Instant::now();
+        let mut phase = 0;
+        loop {
+            let due = schedule::due(epoch, phase);
+            sleep_until(due);
+            if !self.take_commands() {
+                return;
+            }
+            self.count_lateness(due);
+            self.run_phase(phase, due);
+            let following = schedule::following_phase(epoch, phase, Instant::now());
+            if following > phase + 1 {
+                count(&self.counters.phases_skipped, following - phase - 1);
+            }
+            phase = following;
+        }
+    }
+
+    /// Sends first: departures are what callers hear, and a packet read 2 ms later is early enough.
+    fn run_phase(&mut self, phase: u64, due: Instant) {
+        for &index in self.schedule.sending(phase) {
+            if let Some(seat) = &mut self.seats[index] {
+                seat.send(due, &mut self.scratch);
+            }
+        }
+        let answer_due = due + self.schedule.budget();
+        let now = Instant::now().max(due);
+        let tick = phase / PHASES as u64;
+        for &index in self.schedule.receiving(phase) {
+            let Some(seat) = &mut self.seats[index] else { continue };
+            let events = &self.events;
+            seat.receive(now, answer_due, &mut self.scratch, &mut |event| {
+                let _ = events.send(event);
+            });
+            if (tick + index as u64).is_multiple_of(RTCP_EVERY_TICKS) {
+                seat.exchange_rtcp(now, &mut self.scratch);
+            }
+        }
+        self.lane.wake((phase % PHASES as u64) as usize);
+    }
+
+    fn count_lateness(&self, due: Instant) {
+        let late = Instant::now().saturating_duration_since(due);
+        if late > schedule::PHASE {
+            count(&self.counters.late_departures, 1);
+        }
+        self.counters.lateness_us_max.fetch_max(late.as_micros() as u64, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// False once the host stops.
+    fn take_commands(&mut self) -> bool {
+        loop {
+            match self.commands.try_recv() {
+                Ok(ShardCommand::Stop) | Err(commands::TryRecvError::Disconnected) => return false,
+                Ok(command) => self.carry_out(command),
+                Err(commands::TryRecvError::Empty) => return true,
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: ShardCommand) {
+        match command {
+            ShardCommand::Open { call, leg, ports, ends, ptime_ms, tap } => {
+                let seat = Seat { call, leg: *leg, rtp: ports.rtp, rtcp: ports.rtcp, voice: Voice::new(*ends), tap, ptime_ms, heard: false, overruns: 0 };
+                self.sit(seat);
+            }
+            ShardCommand::Update { call, negotiated } => {
+                let Some(index) = self.find(call) else { return };
+                let Some(seat) = &mut self.seats[index] else { return };
+                let (phase, before, after) = (seat.voice.ends.phase, seat.ptime_ms, negotiated.send_ptime_ms);
+                seat.leg.renegotiate(*negotiated, Instant::now());
+                if before != after {
+                    seat.ptime_ms = after;
+                    self.schedule.remove(index, phase, before);
+                    self.schedule.add(index, phase, after);
+                }
+            }
+            ShardCommand::Answered { call } => self.with(call, |seat| seat.heard = true),
+            ShardCommand::SendDigits { call, id, keys } => self.with(call, |seat| seat.leg.send_digits(id, &keys)),
+            ShardCommand::Tap { call, tap } => self.with(call, |seat| seat.tap = tap),
+            ShardCommand::Close { call } => self.close(call),
+            ShardCommand::Stop => {}
+        }
+    }
+
+    fn sit(&mut self, seat: Seat) {
+        let (phase, ptime_ms) = (seat.voice.ends.phase, seat.ptime_ms);
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.seats.push(None);
+            self.seats.len() - 1
+        });
+        self.seats[index] = Some(seat);
+        self.schedule.add(index, phase, ptime_ms);
+    }
+
+    fn close(&mut self, call: CallId) {
+        let Some(index) = self.find(call) else { return };
+        let Some(mut seat) = self.seats[index].take() else { return };
+        self.schedule.remove(index, seat.voice.ends.phase, seat.ptime_ms);
+        self.free.push(index);
+        seat.say_bye(Instant::now(), &mut self.scratch);
+        let (stats, underruns, overruns) = (Box::new(seat.leg.stats()), seat.voice.underruns, seat.overruns);
+        // The sockets close before the core may give the ports to another call.
+        drop(seat);
+        let _ = self.events.send(ShardEvent::Closed { call, stats, underruns, overruns });
+    }
+
+    fn find(&self, call: CallId) -> Option<usize> {
+        self.seats.iter().position(|seat| seat.as_ref().is_some_and(|seat| seat.call == call))
+    }
+
+    fn with(&mut self, call: CallId, act: impl FnOnce(&mut Seat)) {
+        if let Some(seat) = self.find(call).and_then(|index| self.seats[index].as_mut()) {
+            act(seat);
+        }
+    }
+}
+
+fn count(counter: &std::sync::atomic::AtomicU64, by: u64) {
+    counter.fetch_add(by, std::sync::atomic::Ordering::Relaxed);
+}
+
+fn sleep_until(due: Instant) {
+    let now = Instant::now();
+    if due > now {
+        std::thread::sleep(due - now);
+    }
+}
