@@ -1,2 +1,3 @@
 mod negotiated;
+pub mod sdp;
 pub use negotiated::*;

@@ -60,14 +60,16 @@ pub struct Negotiated {
     pub telephone_event: Option<PayloadType>,
     /// Comfort noise, counted and ignored.
     pub comfort_noise: Option<PayloadType>,
-    /// Where the peer wants its RTP. None while on hold by c=0.0.0.0.
+    /// Where the peer wants its RTP. None while on hold by c=0.0.0.0, and where it named no address that we can send to (a
+    /// host name, nothing): until a source is learnt there is nowhere to send.
     pub remote_rtp: Option<SocketAddr>,
-    /// Where the peer wants its RTCP; equal to `remote_rtp` with rtcp-mux.
+    /// Where the peer wants its RTCP; equal to `remote_rtp` with rtcp-mux. None if it cannot be known or a=rtcp says 0.
     pub remote_rtcp: Option<SocketAddr>,
     pub rtcp_mux: bool,
     /// Our own direction, as we answered.
     pub direction: Direction,
-    /// The peer put us on hold (it neither wants our sound to be heard nor sends its own): frames are `held`.
+    /// The peer put us on hold: it doesn't want our sound (sendonly, inactive, c=0.0.0.0), whether it sends its own (music)
+    /// or not. Frames are `held`. Always so when `direction` is RecvOnly or Inactive.
     pub held: bool,
     /// What we send, in ms: 10, 20, 30, 40 or 60.
     pub send_ptime_ms: u32,
