@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::params::{Params, find_outside, is_space, is_token, trim};
+use crate::params::{Params, find_outside, is_quoted_string, is_token, trim};
 use crate::uri::Uri;
 
 /// One name-addr or addr-spec value. The text is kept byte for byte; a display name may hold any byte.
@@ -145,13 +145,7 @@ impl NameAddr {
 /// A quoted string, or unquoted words. Beyond the grammar's tokens any byte is tolerated in the words but those that
 /// would let the value be read another way.
 fn is_display_name(name: &[u8]) -> bool {
-    match name {
-        [b'"', inner @ .., b'"'] => {
-            let escapes = inner.iter().rev().take_while(|&&b| b == b'\\').count();
-            escapes % 2 == 0 && find_outside(inner, b"\"", false) == Some(inner.len())
-        }
-        _ => !name.iter().any(|b| b"\",;:<>@".contains(b)) || name.iter().all(|b| is_space(*b)),
-    }
+    is_quoted_string(name) || !name.iter().any(|b| b"\",;:<>@".contains(b))
 }
 
 /// Splits a comma-joined value, quotes and angle brackets respected. An unbalanced rest comes as one last item.

@@ -139,14 +139,19 @@ fn is_param_name(name: &[u8]) -> bool {
 }
 
 fn is_param_value(value: &[u8]) -> bool {
-    match value {
-        [b'"', inner @ .., b'"'] => {
-            find_outside(inner, b"\"", false) == Some(inner.len()) && !ends_in_escape(inner)
-        }
-        _ => !value.iter().any(|b| is_space(*b) || b"\"<>,".contains(b)),
-    }
+    is_quoted_string(value) || !value.iter().any(|b| is_space(*b) || b"\"<>,".contains(b))
 }
 
-fn ends_in_escape(inner: &[u8]) -> bool {
-    inner.iter().rev().take_while(|&&b| b == b'\\').count() % 2 == 1
+/// `"..."` and nothing after it, escaped quotes within.
+pub(crate) fn is_quoted_string(text: &[u8]) -> bool {
+    let Some(inner) = text.strip_prefix(b"\"") else {
+        return false;
+    };
+    let mut escaped = false;
+    let closing = inner.iter().position(|&b| {
+        let closes = b == b'"' && !escaped;
+        escaped = b == b'\\' && !escaped;
+        closes
+    });
+    closing == Some(inner.len().wrapping_sub(1))
 }
