@@ -13,7 +13,7 @@ use std::{env, fs, thread};
 use anyhow::{Context, Result, bail, ensure};
 
 /// What we ship: built always.
-const BOTS: [&str; 1] = ["echo"];
+const BOTS: [&str; 2] = ["echo", "dtmf-menu"];
 /// What only the tests load.
 const TEST_BOTS: [&str; 1] = ["misbehave"];
 

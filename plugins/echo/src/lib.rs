@@ -12,3 +12,20 @@ impl Bot for Echo {
 }
 
 patchbay_sdk::export!(Echo);
+
+#[cfg(test)]
+mod tests {
+    use patchbay_sdk::testing::FakeCall;
+    use patchbay_sdk::{silence, tone};
+
+    use super::*;
+
+    #[test]
+    fn the_caller_hears_what_the_caller_said() {
+        let mut call = FakeCall::<Echo>::dialled("echo").connect();
+        let said = [silence(60), tone(440.0, 200)].concat();
+        call.say(&said);
+        call.advance_ms(260);
+        assert_eq!(call.take_heard().samples(), said);
+    }
+}
