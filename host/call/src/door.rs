@@ -228,6 +228,8 @@ pub enum Cause {
     /// A request of ours within the dialog found nobody.
     Gone,
     Operator,
+    /// The longest call there may be.
+    TooLong,
     /// Something of ours did not answer in time; the log says what.
     Internal,
 }
@@ -255,6 +257,7 @@ impl Cause {
         (Cause::SessionExpired, "session-expired"),
         (Cause::Gone, "gone"),
         (Cause::Operator, "operator"),
+        (Cause::TooLong, "too-long"),
         (Cause::Internal, "internal"),
     ];
 
@@ -354,7 +357,7 @@ pub struct Limits {
     pub dialog_end: Duration,
     /// No accepted packet for so long, while some are due.
     pub media_timeout: Duration,
-    /// The longest call; it ends as by the operator.
+    /// The longest call there may be.
     pub call: Duration,
     /// Retry-After of a 503, at most 5.
     pub retry_after_s: u32,

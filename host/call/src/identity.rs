@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::routing::unescape_once;
+use crate::routing::called_number;
 
 /// What P-Asserted-Identity says of From.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -41,26 +41,26 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// `asserted`: one entry per header field; each may hold several values, joined by commas. Empty for a trunk that is not trusted.
-    pub fn read(from: &str, asserted: &[&str], privacy: Option<&str>) -> Identity {
-        let values: Vec<String> = asserted.iter().flat_map(|field| split_values(field)).collect();
-        let caller = uri_of(from).map(Uri::read);
-        let withheld = privacy.is_some_and(asks_for_privacy) || caller.as_ref().is_some_and(Uri::is_anonymous);
-        let verdict = if withheld {
-            Verdict::Anonymous
-        } else if values.is_empty() {
-            Verdict::Absent
-        } else if values.iter().any(|value| uri_of(value).map(Uri::read).is_some_and(|uri| caller.as_ref() == Some(&uri))) {
-            Verdict::Asserted
-        } else {
-            Verdict::Mismatch
+    /// `asserted`: every value of P-Asserted-Identity; none for a trunk that is not trusted.
+    pub fn read<'a>(from: &[u8], asserted: impl IntoIterator<Item = &'a [u8]>, privacy: Option<&[u8]>) -> Identity {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let asserted: Vec<&[u8]> = asserted.into_iter().filter(|value| !value.is_empty()).collect();
+        let privacy = privacy.map(text);
+        let caller = Who::read(from);
+        let withheld = privacy.as_deref().is_some_and(asks_for_privacy) || caller.as_ref().is_some_and(Who::is_anonymous);
+        let vouched = |value: &&[u8]| Who::read(value).is_some_and(|who| caller.as_ref() == Some(&who));
+        let verdict = match () {
+            _ if withheld => Verdict::Anonymous,
+            _ if asserted.is_empty() => Verdict::Absent,
+            _ if asserted.iter().any(vouched) => Verdict::Asserted,
+            _ => Verdict::Mismatch,
         };
         Identity {
-            from: from.to_owned(),
-            asserted: values,
-            privacy: privacy.map(str::to_owned),
+            from: text(from),
+            asserted: asserted.into_iter().map(text).collect(),
+            privacy,
             verdict,
-            caller: if withheld { String::new() } else { caller.map(|uri| uri.user).unwrap_or_default() },
+            caller: if withheld { String::new() } else { caller.map(|who| who.user).unwrap_or_default() },
         }
     }
 }
@@ -70,43 +70,36 @@ fn asks_for_privacy(value: &str) -> bool {
     value.split([';', ',']).map(str::trim).any(|word| ["id", "user", "header"].iter().any(|w| word.eq_ignore_ascii_case(w)))
 }
 
-/// A sip: or tel: URI, down to what tells one caller from another.
+/// A URI, down to what tells one caller from another.
 #[derive(Clone, Debug)]
-struct Uri {
+struct Who {
     user: String,
     /// Empty for tel:.
     host: String,
 }
 
-impl Uri {
-    fn read(text: &str) -> Uri {
-        let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
-        if scheme.eq_ignore_ascii_case("tel") {
-            let number = rest.split(';').next().unwrap_or("");
-            return Uri { user: unescape_once(number.trim()), host: String::new() };
-        }
-        let rest = rest.split(['?', '>']).next().unwrap_or("");
-        let (user, host) = rest.rsplit_once('@').unwrap_or(("", rest));
-        // A password is no part of who somebody is; parameters of a number are not either.
-        let user = user.split([';', ':']).next().unwrap_or("");
-        Uri { user: unescape_once(user), host: host_only(host) }
+impl Who {
+    /// None for what cannot be read: it is nobody's identity.
+    fn read(value: &[u8]) -> Option<Who> {
+        let name_addr = sip::NameAddr::parse(value).ok()?;
+        let uri = name_addr.uri();
+        Some(Who { user: called_number(&uri.number().unwrap_or_default()), host: uri.host().unwrap_or("").to_owned() })
     }
 
     fn is_anonymous(&self) -> bool {
         self.user.eq_ignore_ascii_case("anonymous") || self.host.eq_ignore_ascii_case("anonymous.invalid")
     }
 
-    /// The digits of a telephone number, without `+` and visual separators; None for any other name.
-    fn digits(&self) -> Option<String> {
-        let number = self.user.strip_prefix('+').unwrap_or(&self.user);
-        let digits: String = number.chars().filter(|c| !"-.() ".contains(*c)).collect();
-        (!digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit())).then_some(digits)
+    /// The digits of a telephone number, without `+`; None for any other name.
+    fn digits(&self) -> Option<&str> {
+        let digits = self.user.strip_prefix('+').unwrap_or(&self.user);
+        (!digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit())).then_some(digits)
     }
 }
 
 /// Numbers are compared digit by digit, whatever host or scheme carries them; other names with their host.
-impl PartialEq for Uri {
-    fn eq(&self, other: &Uri) -> bool {
+impl PartialEq for Who {
+    fn eq(&self, other: &Who) -> bool {
         match (self.digits(), other.digits()) {
             (Some(a), Some(b)) => a == b,
             (None, None) => !self.user.is_empty() && self.user == other.user && self.host.eq_ignore_ascii_case(&other.host),
@@ -115,62 +108,18 @@ impl PartialEq for Uri {
     }
 }
 
-fn host_only(host: &str) -> String {
-    let host = host.split(';').next().unwrap_or("");
-    let end = match host.find(']') {
-        Some(bracket) => bracket + 1,
-        None => host.find(':').unwrap_or(host.len()),
-    };
-    host[..end].to_owned()
-}
-
-/// The URI of a name-addr or addr-spec. Source: RFC 3261 20.10, 25.1.
-fn uri_of(value: &str) -> Option<&str> {
-    let mut quoted = false;
-    let mut escaped = false;
-    for (at, c) in value.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            '<' if !quoted => return value[at + 1..].split('>').next(),
-            _ => {}
-        }
-    }
-    // Without brackets, parameters belong to the header.
-    value.split(';').next().map(str::trim).filter(|uri| uri.contains(':'))
-}
-
-/// Cuts a header field into its values at commas outside of quotes and angle brackets.
-fn split_values(field: &str) -> Vec<String> {
-    let (mut quoted, mut bracketed, mut escaped) = (false, false, false);
-    let mut values = vec![String::new()];
-    for c in field.chars() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' if !bracketed => quoted = !quoted,
-            '<' if !quoted => bracketed = true,
-            '>' if !quoted => bracketed = false,
-            ',' if !quoted && !bracketed => {
-                values.push(String::new());
-                continue;
-            }
-            _ => {}
-        }
-        values.last_mut().expect("never empty").push(c);
-    }
-    values.into_iter().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const FROM: &str = "\"+918888888888\" <sip:+918888888888@exotelt.pstn.exotel.com>;tag=as2aefddf2";
 
+    fn read(from: &str, asserted: &[&str], privacy: Option<&str>) -> Identity {
+        Identity::read(from.as_bytes(), asserted.iter().map(|value| value.as_bytes()), privacy.map(str::as_bytes))
+    }
+
     fn verdict(from: &str, asserted: &[&str], privacy: Option<&str>) -> Verdict {
-        Identity::read(from, asserted, privacy).verdict
+        read(from, asserted, privacy).verdict
     }
 
     #[test]
@@ -181,8 +130,8 @@ mod tests {
             (&["sip:+918888888888@other.example;user=phone"], Asserted),
             (&["<tel:+91-8888-888888>"], Asserted),
             (&["tel:+918888888888;cpc=ordinary"], Asserted),
-            (&["\"a, b\" <sip:alice@example.com>, <tel:+918888888888>"], Asserted),
-            (&["<sip:alice@example.com>", "<tel:%2B918888888888>"], Asserted),
+            (&["\"a, b\" <sip:alice@example.com>", "<tel:+918888888888>"], Asserted),
+            (&["<sip:alice@example.com>", "<sip:%2B918888888888@x>"], Asserted),
             (&["<sip:918888888888@x>"], Asserted),
             (&["<tel:+918888888889>"], Mismatch),
             (&["<tel:08888888888>"], Mismatch),
@@ -212,7 +161,7 @@ mod tests {
             (FROM, Some("id")),
             (FROM, Some("header; user;critical")),
         ] {
-            let identity = Identity::read(from, &["<tel:+918888888888>"], privacy);
+            let identity = read(from, &["<tel:+918888888888>"], privacy);
             assert_eq!(identity.verdict, Verdict::Anonymous, "{from} {privacy:?}");
             assert_eq!(identity.caller, "");
             assert_eq!(identity.asserted, ["<tel:+918888888888>"], "what the trunk said stays");
@@ -222,8 +171,9 @@ mod tests {
 
     #[test]
     fn values_are_kept_as_they_stood() {
-        let identity = Identity::read(FROM, &["\"A \\\" , <x>\" <sip:+91@h;a=b>;p=1 , <tel:+92>"], None);
-        assert_eq!(identity.asserted, ["\"A \\\" , <x>\" <sip:+91@h;a=b>;p=1", "<tel:+92>"]);
+        let asserted = "\"A \\\" , <x>\" <sip:+91@h;a=b>;p=1";
+        let identity = read(FROM, &[asserted, "<tel:+92>"], None);
+        assert_eq!(identity.asserted, [asserted, "<tel:+92>"]);
         assert_eq!(identity.from, FROM);
         assert_eq!(identity.caller, "+918888888888");
     }
