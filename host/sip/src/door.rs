@@ -40,6 +40,13 @@ pub struct Flow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DialogId(pub u64);
 
+impl DialogId {
+    /// The name of a dialog that the caller of [`Command::Invite`] numbers itself: never one that the endpoint gives.
+    pub const fn outgoing(number: u64) -> DialogId {
+        DialogId(number | 1 << 63)
+    }
+}
+
 /// Pairs an [`Output::Connect`] with its [`Input::Connected`] or [`Input::ConnectFailed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectId(pub u64);
@@ -48,11 +55,21 @@ pub struct ConnectId(pub u64);
 #[derive(Debug)]
 pub enum Input<'a> {
     /// One whole message: a datagram, or what [`framing`](crate::framing) cut from a stream.
-    Message { flow: Flow, bytes: &'a [u8] },
+    Message {
+        flow: Flow,
+        bytes: &'a [u8],
+    },
     /// The connection is gone. Dialogs on it go on.
-    Closed { connection: ConnectionId },
-    Connected { id: ConnectId, flow: Flow },
-    ConnectFailed { id: ConnectId },
+    Closed {
+        connection: ConnectionId,
+    },
+    Connected {
+        id: ConnectId,
+        flow: Flow,
+    },
+    ConnectFailed {
+        id: ConnectId,
+    },
     Command(Command),
 }
 
@@ -62,20 +79,40 @@ pub enum Command {
     /// 180.
     Ring { dialog: DialogId },
     /// 200 to the INVITE.
-    Answer { dialog: DialogId, sdp: Vec<u8>, headers: Vec<(String, String)> },
+    Answer {
+        dialog: DialogId,
+        sdp: Vec<u8>,
+        headers: Vec<(String, String)>,
+    },
     /// A final refusal of the INVITE, or of the first offer.
-    Reject { dialog: DialogId, rejection: Rejection },
+    Reject {
+        dialog: DialogId,
+        rejection: Rejection,
+    },
     /// 200 to the re-INVITE or UPDATE that [`Event::Offer`] reported. `sdp` is empty for one that carried none by UPDATE.
     AcceptOffer { dialog: DialogId, sdp: Vec<u8> },
     /// The session stays as it was.
-    RejectOffer { dialog: DialogId, rejection: Rejection },
+    RejectOffer {
+        dialog: DialogId,
+        rejection: Rejection,
+    },
     /// Ends an established dialog; for one whose 200 has no ACK yet, as soon as RFC 3261 15 allows.
-    Bye { dialog: DialogId, reason: Option<Reason> },
+    Bye {
+        dialog: DialogId,
+        reason: Option<Reason>,
+    },
     /// One digit by INFO (application/dtmf-relay).
-    InfoDigit { dialog: DialogId, digit: char, duration_ms: u32 },
+    InfoDigit {
+        dialog: DialogId,
+        digit: char,
+        duration_ms: u32,
+    },
     /// Calls out. Used by `patchbay call` and by tests; answers come as `Event::Ringing`, `Accepted`, `Rejected`.
     Invite(Box<OutgoingInvite>),
-    /// A new offer within an established dialog (re-INVITE).
+    /// The answer to the offer that came in the 2xx to an INVITE or re-INVITE of ours without one; goes out in the ACK.
+    Acknowledge { dialog: DialogId, sdp: Vec<u8> },
+    /// A new offer within an established dialog (re-INVITE); empty `sdp` asks the peer for its offer. Refused with
+    /// [`Event::OfferRejected`] 491 while another offer is open.
     Reinvite { dialog: DialogId, sdp: Vec<u8> },
     /// Takes back an INVITE of ours that has no final answer.
     Cancel { dialog: DialogId },
@@ -116,9 +153,15 @@ pub struct Reason {
 /// What the edge must do.
 #[derive(Debug)]
 pub enum Output {
-    Send { flow: Flow, bytes: Vec<u8> },
+    Send {
+        flow: Flow,
+        bytes: Vec<u8>,
+    },
     /// Finds the way to a route or contact by RFC 3263 and opens it; answered by [`Input::Connected`] or `ConnectFailed`.
-    Connect { id: ConnectId, target: Target },
+    Connect {
+        id: ConnectId,
+        target: Target,
+    },
     Event(Event),
 }
 
@@ -138,22 +181,41 @@ pub struct Target {
 #[derive(Debug)]
 pub enum Event {
     /// A new INVITE, 100 already sent. Answered by `Command::Answer` or `Reject`.
-    Invite { dialog: DialogId, flow: Flow, request: Box<Request> },
+    Invite {
+        dialog: DialogId,
+        flow: Flow,
+        request: Box<Request>,
+    },
     /// The 200 was acknowledged. `sdp` is the answer to an offer that our 200 carried, if it did.
-    Acknowledged { dialog: DialogId, sdp: Option<Vec<u8>> },
+    Acknowledged {
+        dialog: DialogId,
+        sdp: Option<Vec<u8>>,
+    },
     /// A re-INVITE or UPDATE. `sdp` None: a re-INVITE that asks us to offer, or an UPDATE without a session
     /// (which the endpoint answers by itself and does not report).
-    Offer { dialog: DialogId, sdp: Option<Vec<u8>> },
+    Offer {
+        dialog: DialogId,
+        sdp: Option<Vec<u8>>,
+    },
     /// The answer that came in the ACK of a re-INVITE without SDP, or in the 200 to our own re-INVITE.
     OfferAnswered { dialog: DialogId, sdp: Vec<u8> },
     /// Our own re-INVITE was refused; the session stays as it was.
     OfferRejected { dialog: DialogId, status: u16 },
+    /// The peer took its offer back (CANCEL), or we were too slow: the session stays as it was.
+    OfferWithdrawn { dialog: DialogId },
     /// A digit by INFO; the endpoint has answered 200.
-    InfoDigit { dialog: DialogId, digit: char, duration_ms: u32 },
+    InfoDigit {
+        dialog: DialogId,
+        digit: char,
+        duration_ms: u32,
+    },
     /// UAC: a provisional answer above 100.
     Ringing { dialog: DialogId, status: u16 },
-    /// UAC: 200 received, ACK sent.
-    Accepted { dialog: DialogId, response: Box<Response> },
+    /// UAC: 200 received, ACK sent; or, if our INVITE had no offer, held until [`Command::Acknowledge`].
+    Accepted {
+        dialog: DialogId,
+        response: Box<Response>,
+    },
     /// The dialog is over, or never came to be. Exactly one for each `Invite`, and the last event of its call.
     Ended { dialog: DialogId, ending: Ending },
 }

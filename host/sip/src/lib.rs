@@ -9,7 +9,10 @@
 //! Start reading at [`Input`] and [`Output`] (the one door), then [`reader`] and [`framing`] for how bytes become
 //! messages, [`message`] for what they hold, [`limits`] for how much of it.
 
+mod body;
+mod dialog;
 mod door;
+mod endpoint;
 pub mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -18,11 +21,20 @@ pub mod message;
 mod name_addr;
 mod params;
 pub mod reader;
+pub mod session_timer;
+pub mod timers;
+mod transaction;
+mod uac;
+mod uas;
 mod uri;
 mod via;
 mod writer;
 
+pub use body::{session_of, session_of_response};
 pub use door::*;
+pub use endpoint::Endpoint;
+pub use endpoint::config::{EndpointConfig, Limits, ListenerConfig, Network, TrunkConfig};
+pub use endpoint::counters::{Counters, DropReason};
 pub use message::{Message, Request, Response};
 pub use name_addr::{NameAddr, NameAddrError};
 pub use reader::{ParseError, Problem, Refusal};
