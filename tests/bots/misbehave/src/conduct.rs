@@ -1,0 +1,123 @@
+//! The kinds of misconduct, and their names.
+
+/// Where a bot traps or loops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Start,
+    /// From the 11th frame on.
+    Frame,
+    /// Any event but `answered` and `hangup`; a timer rings 200 ms after the answer.
+    Event,
+    Hangup,
+    Save,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conduct {
+    /// Echoes and counts digits.
+    #[default]
+    Good,
+    Loop(Place),
+    Trap(Place),
+    /// Echoes, counts digits, and traps on the key 9.
+    TrapOnNine,
+    /// One more MiB in each frame, all kept.
+    GrowMemory,
+    /// Fills memory without end, with the one instruction that looks at the epoch only when it starts.
+    FillMemory,
+    /// Recurses until the stack is gone.
+    Recurse,
+    /// Answers 159 samples.
+    WrongLength,
+    /// Answers a million samples.
+    HugeFrame,
+    /// `std::thread::sleep`, which on a target without WASI is a trap of its own.
+    Sleep,
+    /// Blocks in wasi:io/poll.
+    Wait,
+    /// At the answer: four million samples in one write.
+    HugeWrite,
+    /// At the answer: a thousand lines of 64 KiB.
+    HugeLog,
+    /// At the answer: notes of 1 MiB, and a hundred keys.
+    HugeNote,
+    /// At the answer: a thousand keys to press at once.
+    HugeDigits,
+    /// At the answer: 100,000 timers.
+    ManyTimers,
+    /// At the answer: 100,000 marks.
+    ManyMarks,
+    /// At the answer: 100,000 clears.
+    ManyClears,
+    /// At the answer: asks for 4 GiB of random bytes.
+    HugeRandom,
+    /// Each key keeps it busy as long as `Slow`.
+    Deaf,
+    /// Some 20 ms of CPU in each frame; `spin` in the configuration says how many steps.
+    Slow,
+    Refuse(u16),
+    /// Answers 1 s after it began to ring.
+    Ring,
+    RingForEver,
+    HangupInStart,
+    /// Hangs up 200 ms after the answer.
+    Hangup,
+    /// Never says `done`.
+    Linger,
+    /// Saves 1 MiB.
+    HugeSave,
+    /// Saves nothing.
+    NoSave,
+}
+
+const NAMES: &[(&str, Conduct)] = &[
+    ("good", Conduct::Good),
+    ("loop-in-start", Conduct::Loop(Place::Start)),
+    ("loop-in-frame", Conduct::Loop(Place::Frame)),
+    ("loop-in-event", Conduct::Loop(Place::Event)),
+    ("loop-in-hangup", Conduct::Loop(Place::Hangup)),
+    ("loop-in-save", Conduct::Loop(Place::Save)),
+    ("trap-in-start", Conduct::Trap(Place::Start)),
+    ("trap-in-frame", Conduct::Trap(Place::Frame)),
+    ("trap-in-event", Conduct::Trap(Place::Event)),
+    ("trap-in-hangup", Conduct::Trap(Place::Hangup)),
+    ("trap-in-save", Conduct::Trap(Place::Save)),
+    ("trap-on-nine", Conduct::TrapOnNine),
+    ("grow-memory", Conduct::GrowMemory),
+    ("memory-fill", Conduct::FillMemory),
+    ("recurse", Conduct::Recurse),
+    ("wrong-length", Conduct::WrongLength),
+    ("huge-frame", Conduct::HugeFrame),
+    ("sleep", Conduct::Sleep),
+    ("wait", Conduct::Wait),
+    ("huge-write", Conduct::HugeWrite),
+    ("huge-log", Conduct::HugeLog),
+    ("huge-note", Conduct::HugeNote),
+    ("huge-digits", Conduct::HugeDigits),
+    ("huge-random", Conduct::HugeRandom),
+    ("many-timers", Conduct::ManyTimers),
+    ("many-marks", Conduct::ManyMarks),
+    ("many-clears", Conduct::ManyClears),
+    ("never-takes-digits", Conduct::Deaf),
+    ("slow-20ms", Conduct::Slow),
+    ("ring", Conduct::Ring),
+    ("ring-for-ever", Conduct::RingForEver),
+    ("hangup-in-start", Conduct::HangupInStart),
+    ("hangup", Conduct::Hangup),
+    ("linger", Conduct::Linger),
+    ("save-huge", Conduct::HugeSave),
+    ("save-nothing", Conduct::NoSave),
+];
+
+impl Conduct {
+    /// By its name; `refuse-486` and the like refuse with that status, whatever it is.
+    pub fn read(word: &str) -> Option<Conduct> {
+        if let Some(status) = word.strip_prefix("refuse-") {
+            return status.parse().ok().map(Conduct::Refuse);
+        }
+        NAMES
+            .iter()
+            .find(|(name, _)| *name == word)
+            .map(|(_, conduct)| *conduct)
+    }
+}

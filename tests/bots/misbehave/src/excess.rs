@@ -1,0 +1,94 @@
+//! Too much of everything, asked of the host directly: the SDK would ask in reasonable pieces.
+
+use std::hint::black_box;
+
+use patchbay_sdk::Call;
+use patchbay_sdk::bindings::patchbay::bot::{call as host, log, playout, random, timer};
+
+use crate::conduct::Conduct;
+
+const MANY: u64 = 100_000;
+
+/// The notes of what the host let pass are the test's evidence.
+pub fn at_answer(conduct: Conduct, call: &Call) {
+    match conduct {
+        Conduct::HugeWrite => {
+            let written = playout::write(&vec![1; 4_000_000]);
+            call.note("accepted", &written.accepted.to_string());
+        }
+        Conduct::HugeLog => {
+            let message = "x".repeat(64 << 10);
+            (0..1_000).for_each(|line| log::write(log::Level::Info, "huge", line, &message));
+        }
+        Conduct::HugeNote => {
+            let value = "x".repeat(1 << 20);
+            let long = u64::from(host::note("long", &value).is_ok());
+            call.note(
+                "taken",
+                &(long + taken(100, |at| host::note(&format!("key {at}"), "value").is_ok()))
+                    .to_string(),
+            );
+        }
+        Conduct::HugeDigits => {
+            call.note(
+                "taken",
+                &host::send_digits(&"1".repeat(1_000)).is_ok().to_string(),
+            );
+        }
+        Conduct::HugeRandom => {
+            call.note("bytes", &random::bytes(u32::MAX).len().to_string());
+        }
+        Conduct::ManyTimers => {
+            call.note(
+                "taken",
+                &taken(MANY, |_| timer::set(60_000).is_ok()).to_string(),
+            );
+        }
+        Conduct::ManyMarks => {
+            playout::write(&[1; 8_000]);
+            call.note(
+                "taken",
+                &taken(MANY, |_| playout::mark("again").is_ok()).to_string(),
+            );
+        }
+        Conduct::ManyClears => {
+            (0..MANY).for_each(|_| {
+                playout::clear();
+            });
+        }
+        _ => {}
+    }
+}
+
+fn taken(tries: u64, attempt: impl Fn(u64) -> bool) -> u64 {
+    (0..tries).filter(|&at| attempt(at)).count() as u64
+}
+
+pub fn fill_for_ever() -> ! {
+    let mut memory = vec![0_u8; 8 << 20];
+    let mut value = 0_u8;
+    loop {
+        value = value.wrapping_add(1);
+        memory.fill(value);
+        black_box(&memory);
+    }
+}
+
+/// Not a loop to the compiler: each level needs the one below.
+pub fn recurse(depth: u64) -> u64 {
+    let room = black_box([depth; 64]);
+    if black_box(true) {
+        recurse(depth + 1) + room[7]
+    } else {
+        depth
+    }
+}
+
+/// Blocks that long, as a language runtime's sleep does.
+pub fn wait(ms: u64) {
+    waits::wasi::clocks::monotonic_clock::subscribe_duration(ms * 1_000_000).block();
+}
+
+mod waits {
+    wit_bindgen::generate!({ world: "waits", path: "wit", generate_all });
+}

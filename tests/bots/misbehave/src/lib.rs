@@ -1,0 +1,174 @@
+//! One bot for every kind of misconduct that a host must survive.
+//!
+//! Which one is said by the route's configuration (`conduct`), else by the INVITE's header `X-Conduct`, else by the
+//! number that was dialled: a copy of this component named `loop-in-frame.wasm` loops in its frames. `Conduct` lists
+//! them all. An unknown one is refused with 404, so that a misspelt test fails.
+//!
+//! Every conduct writes the note `conduct`, and after a restart or a move the note `reason`.
+
+mod conduct;
+mod excess;
+
+use std::hint::black_box;
+
+use conduct::{Conduct, Place};
+use patchbay_sdk::{
+    Accept, Bot, Call, Event, FRAME_SAMPLES, Frame, HungUp, Refusal, Start, StartReason,
+};
+
+/// Frames and events misbehave from here on, so that the call is up and heard before.
+const GOOD_FRAMES: u64 = 10;
+const GOOD_MS: u64 = 200;
+/// For `slow`: steps of `spin` in one frame, unless the configuration's `spin` says otherwise. Some 20 ms.
+const SPIN_STEPS: u64 = 15_000_000;
+
+#[derive(Default)]
+struct Misbehave {
+    conduct: Conduct,
+    spin_steps: u64,
+    digits: u8,
+    hoard: Vec<Vec<u8>>,
+}
+
+impl Bot for Misbehave {
+    fn start(&mut self, call: &Call, start: Start) -> Result<Accept, Refusal> {
+        let header = || call.header("X-Conduct").into_iter().next();
+        let word = call
+            .config("conduct")
+            .or_else(header)
+            .unwrap_or_else(|| call.info().called.clone());
+        let Some(conduct) = Conduct::read(&word) else {
+            return Err(Refusal::new(404, format!("no conduct is called {word}")));
+        };
+        self.conduct = conduct;
+        self.spin_steps = call
+            .config("spin")
+            .and_then(|steps| steps.parse().ok())
+            .unwrap_or(SPIN_STEPS);
+        call.note("conduct", &word);
+        self.take_over(call, start.reason);
+        match conduct {
+            Conduct::Loop(Place::Start) => spin_for_ever(),
+            Conduct::Trap(Place::Start) => panic!("told to trap in start"),
+            Conduct::Refuse(status) => return Err(Refusal::new(status, "told to refuse")),
+            Conduct::Ring => {
+                call.timer(1_000)
+                    .map_err(|error| Refusal::new(500, error.message))?;
+                return Ok(Accept::default().ringing());
+            }
+            Conduct::RingForEver => return Ok(Accept::default().ringing()),
+            Conduct::HangupInStart => call.hangup(),
+            Conduct::Deaf | Conduct::Loop(Place::Event) | Conduct::Trap(Place::Event) => {
+                return Ok(Accept::events_only());
+            }
+            _ => {}
+        }
+        Ok(Accept::default())
+    }
+
+    fn on_frame(&mut self, _call: &Call, frame: Frame) -> Option<Vec<i16>> {
+        if frame.tick < GOOD_FRAMES {
+            return Some(frame.samples);
+        }
+        match self.conduct {
+            Conduct::Loop(Place::Frame) => spin_for_ever(),
+            Conduct::Trap(Place::Frame) => panic!("told to trap in frame {}", frame.tick),
+            Conduct::GrowMemory => self.hoard.push(vec![1; 1 << 20]),
+            Conduct::FillMemory => excess::fill_for_ever(),
+            Conduct::Recurse => {
+                black_box(excess::recurse(frame.tick));
+            }
+            Conduct::WrongLength => return Some(vec![0; FRAME_SAMPLES - 1]),
+            Conduct::HugeFrame => return Some(vec![0; 1 << 20]),
+            Conduct::Slow => spin(self.spin_steps),
+            Conduct::Sleep => std::thread::sleep(std::time::Duration::from_millis(100)),
+            Conduct::Wait => excess::wait(100),
+            _ => {}
+        }
+        Some(frame.samples)
+    }
+
+    fn on_digit(&mut self, call: &Call, key: char) {
+        self.digits = self.digits.saturating_add(1);
+        match self.conduct {
+            // Longer than it takes to press the next key.
+            Conduct::Deaf => spin(self.spin_steps),
+            Conduct::TrapOnNine if key == '9' => panic!("told to trap on 9"),
+            _ => self.misbehave_in_event(),
+        }
+        call.note("digits", &self.digits.to_string());
+    }
+
+    fn on_event(&mut self, call: &Call, event: Event) {
+        match event {
+            Event::Answered => {
+                excess::at_answer(self.conduct, call);
+                // Something to misbehave in, whatever the caller does.
+                if call.timer(GOOD_MS).is_err() {
+                    call.note("timer", "refused");
+                }
+            }
+            Event::Timer(_) if self.conduct == Conduct::Ring => call.answer(),
+            Event::Timer(_) if self.conduct == Conduct::Hangup => call.hangup(),
+            _ => self.misbehave_in_event(),
+        }
+    }
+
+    fn on_hangup(&mut self, call: &Call, _hung_up: HungUp) {
+        match self.conduct {
+            Conduct::Linger => {}
+            Conduct::Loop(Place::Hangup) => spin_for_ever(),
+            Conduct::Trap(Place::Hangup) => panic!("told to trap in hangup"),
+            _ => call.done(),
+        }
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        match self.conduct {
+            Conduct::HugeSave => Some(vec![1; 1 << 20]),
+            Conduct::Loop(Place::Save) => spin_for_ever(),
+            Conduct::Trap(Place::Save) => panic!("told to trap in save"),
+            Conduct::NoSave => None,
+            _ => Some(vec![self.digits]),
+        }
+    }
+}
+
+impl Misbehave {
+    fn take_over(&mut self, call: &Call, reason: StartReason) {
+        let (word, state) = match reason {
+            StartReason::Fresh => return,
+            StartReason::Moved(state) => ("moved", state),
+            StartReason::Restarted(state) => ("restarted", state),
+        };
+        self.digits = state.first().copied().unwrap_or(0);
+        call.note("reason", word);
+    }
+
+    fn misbehave_in_event(&mut self) {
+        match self.conduct {
+            Conduct::Loop(Place::Event) => spin_for_ever(),
+            Conduct::Trap(Place::Event) => panic!("told to trap in event"),
+            _ => {}
+        }
+    }
+}
+
+/// Busy for that many steps, each waiting for the one before: some 1.3 ns on a 3 GHz core.
+fn spin(steps: u64) {
+    let mut state = 1_u64;
+    for _ in 0..steps {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+    }
+    black_box(state);
+}
+
+fn spin_for_ever() -> ! {
+    loop {
+        spin(1_000_000);
+    }
+}
+
+patchbay_sdk::export!(Misbehave);
