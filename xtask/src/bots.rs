@@ -113,7 +113,10 @@ impl Toolchain {
         if debian && debian_is_installed() {
             return Ok(Toolchain::Debian);
         }
-        if rustup && add_target(TARGETS[0]) && let Some(found) = Toolchain::installed_rustup()? {
+        if rustup
+            && add_target(TARGETS[0])
+            && let Some(found) = Toolchain::installed_rustup()?
+        {
             return Ok(found);
         }
         if debian && install_debian() && debian_is_installed() {

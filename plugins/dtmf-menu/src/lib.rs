@@ -10,22 +10,13 @@ mod prompts;
 mod saved;
 
 use patchbay_sdk::{
-    Accept, Bot, Call, Event, Gather, GatherRules, Gathered, Prompt, Refusal, Start, StartReason,
-    info, warn,
+    Accept, Bot, Call, Event, Gather, GatherRules, Gathered, Prompt, Refusal, Start, StartReason, info, warn,
 };
 
-const MENU_RULES: GatherRules = GatherRules {
-    max_digits: 1,
-    terminator: None,
-    first_digit_ms: 6_000,
-    inter_digit_ms: 6_000,
-};
-const ENTER_RULES: GatherRules = GatherRules {
-    max_digits: 8,
-    terminator: Some('#'),
-    first_digit_ms: 8_000,
-    inter_digit_ms: 4_000,
-};
+const MENU_RULES: GatherRules =
+    GatherRules { max_digits: 1, terminator: None, first_digit_ms: 6_000, inter_digit_ms: 6_000 };
+const ENTER_RULES: GatherRules =
+    GatherRules { max_digits: 8, terminator: Some('#'), first_digit_ms: 8_000, inter_digit_ms: 4_000 };
 /// Questions that may go unanswered in a row, until the goodbye.
 const SILENCES_MAX: u32 = 3;
 
@@ -51,12 +42,7 @@ struct Menu {
 
 impl Default for Menu {
     fn default() -> Menu {
-        Menu {
-            place: Place::Outside,
-            gather: Gather::new(MENU_RULES),
-            silences: 0,
-            question: 0,
-        }
+        Menu { place: Place::Outside, gather: Gather::new(MENU_RULES), silences: 0, question: 0 }
     }
 }
 
@@ -68,10 +54,7 @@ impl Bot for Menu {
                 Some(menu) => *self = menu,
                 // The old instance then goes on.
                 None => {
-                    return Err(Refusal::new(
-                        480,
-                        "cannot go on from what the other build saved",
-                    ));
+                    return Err(Refusal::new(480, "cannot go on from what the other build saved"));
                 }
             },
             StartReason::Restarted(state) => self.restart(call, &state),
@@ -152,12 +135,8 @@ impl Menu {
     fn gathered(&mut self, call: &Call, gathered: Gathered) {
         match (self.place, gathered) {
             (_, Gathered::TimedOut(digits)) if digits.is_empty() => self.nothing_came(call),
-            (Place::Menu, Gathered::Complete(choice) | Gathered::TimedOut(choice)) => {
-                self.chosen(call, &choice)
-            }
-            (Place::Enter, Gathered::Complete(digits) | Gathered::TimedOut(digits)) => {
-                self.entered(call, &digits)
-            }
+            (Place::Menu, Gathered::Complete(choice) | Gathered::TimedOut(choice)) => self.chosen(call, &choice),
+            (Place::Enter, Gathered::Complete(digits) | Gathered::TimedOut(digits)) => self.entered(call, &digits),
             (Place::Outside | Place::Leaving, _) => {}
         }
     }

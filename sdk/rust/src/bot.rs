@@ -49,38 +49,26 @@ pub trait Bot: Default + 'static {
 impl Default for Accept {
     /// Answer now, be entered for every frame.
     fn default() -> Accept {
-        Accept {
-            frames: Frames::All,
-            answer: Answer::Now,
-        }
+        Accept { frames: Frames::All, answer: Answer::Now }
     }
 }
 
 impl Accept {
     /// Answer now, be entered for events only: such a bot costs nothing while nothing happens.
     pub fn events_only() -> Accept {
-        Accept {
-            frames: Frames::None,
-            answer: Answer::Now,
-        }
+        Accept { frames: Frames::None, answer: Answer::Now }
     }
 
     /// Let it ring until [`Call::answer`].
     pub fn ringing(self) -> Accept {
-        Accept {
-            answer: Answer::Ring,
-            ..self
-        }
+        Accept { answer: Answer::Ring, ..self }
     }
 }
 
 impl Refusal {
     /// Refuses with a SIP status of 400 to 699 and one line for the log and the Reason header.
     pub fn new(status: u16, reason: impl Into<String>) -> Refusal {
-        Refusal {
-            status,
-            reason: reason.into(),
-        }
+        Refusal { status, reason: reason.into() }
     }
 }
 

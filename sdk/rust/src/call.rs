@@ -12,10 +12,7 @@ pub struct Call {
 
 impl Call {
     pub(crate) fn new(info: CallInfo) -> Call {
-        Call {
-            info,
-            player: RefCell::default(),
-        }
+        Call { info, player: RefCell::default() }
     }
 
     /// Who calls whom, over which trunk, for which tenant.

@@ -36,20 +36,12 @@ pub struct Gather {
 
 impl Gather {
     pub fn new(rules: GatherRules) -> Gather {
-        Gather {
-            rules,
-            digits: String::new(),
-            timer: None,
-        }
+        Gather { rules, digits: String::new(), timer: None }
     }
 
     /// Goes on where another instance stood: these digits are in, and this timer runs.
     pub fn resumed(rules: GatherRules, digits: String, timer: Option<u64>) -> Gather {
-        Gather {
-            rules,
-            digits,
-            timer,
-        }
+        Gather { rules, digits, timer }
     }
 
     /// What has been pressed so far.

@@ -35,8 +35,8 @@ pub mod bindings {
 }
 
 pub use bindings::patchbay::bot::types::{
-    Accept, Answer, CallInfo, Cleared, Digit, Error, Event, Frame, FrameKind, Frames, HungUp,
-    Marked, Refusal, StartReason,
+    Accept, Answer, CallInfo, Cleared, Digit, Error, Event, Frame, FrameKind, Frames, HungUp, Marked, Refusal,
+    StartReason,
 };
 pub use bot::{Bot, Start};
 pub use call::Call;

@@ -41,10 +41,7 @@ pub fn write(level: Level, file: &str, line: u32, message: &str) {
 pub(crate) fn panics_to_log() {
     std::panic::set_hook(Box::new(|info| {
         let payload = info.payload();
-        let message = match (
-            payload.downcast_ref::<&str>(),
-            payload.downcast_ref::<String>(),
-        ) {
+        let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
             (Some(text), _) => text,
             (_, Some(text)) => text.as_str(),
             _ => "no message",

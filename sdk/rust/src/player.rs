@@ -87,14 +87,8 @@ impl Player {
     }
 
     fn complete(&mut self, mut cleared: Cleared) -> Cleared {
-        if let Some(at) = self
-            .dropped_marks
-            .iter()
-            .position(|(id, _)| *id == cleared.id)
-        {
-            cleared
-                .dropped_marks
-                .extend(self.dropped_marks.swap_remove(at).1);
+        if let Some(at) = self.dropped_marks.iter().position(|(id, _)| *id == cleared.id) {
+            cleared.dropped_marks.extend(self.dropped_marks.swap_remove(at).1);
         }
         cleared
     }
@@ -137,10 +131,7 @@ impl Player {
         match imports::timer_set(u64::from((queued_ms / 2).max(RETRY_MS_MIN))) {
             Ok(id) => self.timer = Some(id),
             // The next sound, mark or hangup tries again.
-            Err(error) => crate::error!(
-                "the rest of the sound has to wait, no timer: {}",
-                error.message
-            ),
+            Err(error) => crate::error!("the rest of the sound has to wait, no timer: {}", error.message),
         }
     }
 }

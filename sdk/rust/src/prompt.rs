@@ -18,13 +18,7 @@ enum Format {
 #[macro_export]
 macro_rules! prompt {
     ($path:literal) => {
-        const {
-            $crate::Prompt::from_wav(include_bytes!(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/",
-                $path
-            )))
-        }
+        const { $crate::Prompt::from_wav(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $path))) }
     };
 }
 
@@ -32,10 +26,7 @@ impl Prompt {
     /// Reads a WAV file (RIFF, little-endian): format 1 (PCM, 16 bit) or 6 (A-law), one channel, 8000 Hz.
     /// Panics on anything else, which at compile time is an error with this text.
     pub const fn from_wav(wav: &'static [u8]) -> Prompt {
-        assert!(
-            wav.len() >= 12 && is_tag(wav, 0, b"RIFF") && is_tag(wav, 8, b"WAVE"),
-            "prompt: not a WAV file"
-        );
+        assert!(wav.len() >= 12 && is_tag(wav, 0, b"RIFF") && is_tag(wav, 8, b"WAVE"), "prompt: not a WAV file");
         let mut at = 12;
         let mut format = None;
         while at + 8 <= wav.len() {
@@ -45,9 +36,7 @@ impl Prompt {
             if is_tag(wav, at, b"fmt ") {
                 format = Some(format_of(wav, body, len));
             } else if is_tag(wav, at, b"data") {
-                let Some(format) = format else {
-                    panic!("prompt: the WAV file has sound before its format")
-                };
+                let Some(format) = format else { panic!("prompt: the WAV file has sound before its format") };
                 let data = wav.split_at(body).1.split_at(len).0;
                 return Prompt { format, data };
             }
@@ -85,14 +74,8 @@ impl Prompt {
 
 const fn format_of(wav: &[u8], at: usize, len: usize) -> Format {
     assert!(len >= 16, "prompt: the WAV file's format is cut off");
-    assert!(
-        u16_at(wav, at + 2) == 1,
-        "prompt: the WAV file must have one channel"
-    );
-    assert!(
-        u32_at(wav, at + 4) == 8000,
-        "prompt: the WAV file must have 8000 samples a second"
-    );
+    assert!(u16_at(wav, at + 2) == 1, "prompt: the WAV file must have one channel");
+    assert!(u32_at(wav, at + 4) == 8000, "prompt: the WAV file must have 8000 samples a second");
     match (u16_at(wav, at), u16_at(wav, at + 14)) {
         (1, 16) => Format::Pcm16,
         (6, 8) => Format::ALaw,
@@ -121,16 +104,8 @@ const ALAW: [i16; 256] = {
         let bits = byte as u8 ^ 0x55;
         let step = (bits & 0x0f) as i16 * 16 + 8;
         let segment = (bits >> 4) & 7;
-        let magnitude = if segment == 0 {
-            step
-        } else {
-            (step + 256) << (segment - 1)
-        };
-        table[byte] = if bits & 0x80 != 0 {
-            magnitude
-        } else {
-            -magnitude
-        };
+        let magnitude = if segment == 0 { step } else { (step + 256) << (segment - 1) };
+        table[byte] = if bits & 0x80 != 0 { magnitude } else { -magnitude };
         byte += 1;
     }
     table
@@ -160,20 +135,14 @@ mod tests {
 
     #[test]
     fn sixteen_bit_pcm_is_taken_as_it_is() {
-        assert_eq!(
-            samples(wav(1, 1, 8000, 16, &[0x34, 0x12, 0xff, 0xff])),
-            [0x1234, -1]
-        );
+        assert_eq!(samples(wav(1, 1, 8000, 16, &[0x34, 0x12, 0xff, 0xff])), [0x1234, -1]);
     }
 
     #[test]
     fn alaw_decodes_to_the_values_of_g711() {
         // Silence either side of zero, both ends of the scale, and a step in the third segment.
         let data = [0xd5, 0x55, 0xaa, 0x2a, 0xf5];
-        assert_eq!(
-            samples(wav(6, 1, 8000, 8, &data)),
-            [8, -8, 32256, -32256, 528]
-        );
+        assert_eq!(samples(wav(6, 1, 8000, 8, &data)), [8, -8, 32256, -32256, 528]);
     }
 
     #[test]

@@ -12,11 +12,7 @@ pub struct Running<B> {
 
 impl<B: Bot> Running<B> {
     /// Makes the bot and asks it. A refusal leaves nothing behind.
-    pub fn start(
-        info: CallInfo,
-        config: String,
-        reason: StartReason,
-    ) -> Result<(Self, Accept), Refusal> {
+    pub fn start(info: CallInfo, config: String, reason: StartReason) -> Result<(Self, Accept), Refusal> {
         let call = Call::new(info);
         let mut bot = B::default();
         let accept = bot.start(&call, Start { config, reason })?;
@@ -39,11 +35,7 @@ impl<B: Bot> Running<B> {
 
     /// `None` while sound waits inside this instance: another one could not go on with it.
     pub fn save(&self) -> Option<Vec<u8>> {
-        if self.call.holds_sound() {
-            None
-        } else {
-            self.bot.save()
-        }
+        if self.call.holds_sound() { None } else { self.bot.save() }
     }
 
     pub fn bot(&self) -> &B {
@@ -59,12 +51,7 @@ impl<B: Bot> Slot<B> {
         Slot(RefCell::new(None))
     }
 
-    pub fn start(
-        &self,
-        info: CallInfo,
-        config: String,
-        reason: StartReason,
-    ) -> Result<Accept, Refusal> {
+    pub fn start(&self, info: CallInfo, config: String, reason: StartReason) -> Result<Accept, Refusal> {
         crate::log::panics_to_log();
         let (running, accept) = Running::start(info, config, reason)?;
         *self.0.borrow_mut() = Some(running);
@@ -73,12 +60,7 @@ impl<B: Bot> Slot<B> {
 
     /// Panics, and so traps, if the host breaks its word and enters a bot which `start` did not begin.
     pub fn running<T>(&self, enter: impl FnOnce(&mut Running<B>) -> T) -> T {
-        enter(
-            self.0
-                .borrow_mut()
-                .as_mut()
-                .expect("the host calls start first"),
-        )
+        enter(self.0.borrow_mut().as_mut().expect("the host calls start first"))
     }
 }
 

@@ -85,10 +85,7 @@ mod tests {
         let samples = tone(400.0, 100);
         assert_eq!(samples.len(), 800);
         assert_eq!((samples[0], samples[799]), (0, 0));
-        let rises = samples
-            .windows(2)
-            .filter(|pair| pair[0] <= 0 && pair[1] > 0)
-            .count();
+        let rises = samples.windows(2).filter(|pair| pair[0] <= 0 && pair[1] > 0).count();
         assert_eq!(rises, 40, "400 Hz for 100 ms");
         assert!(samples.iter().any(|&sample| sample > 9_900));
         assert!(tone(400.0, 0).is_empty());

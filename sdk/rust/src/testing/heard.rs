@@ -31,17 +31,12 @@ impl Heard {
 
     /// Names of the recordings that were heard whole, in order. One that was cut off is not among them.
     pub fn prompts<'a>(&self, known: &[(&'a str, Prompt)]) -> Vec<&'a str> {
-        let known: Vec<(&str, Vec<i16>)> = known
-            .iter()
-            .map(|(name, prompt)| (*name, prompt.samples().collect()))
-            .collect();
+        let known: Vec<(&str, Vec<i16>)> =
+            known.iter().map(|(name, prompt)| (*name, prompt.samples().collect())).collect();
         let mut names = Vec::new();
         let mut rest = &self.samples[..];
         while !rest.is_empty() {
-            let skip = match known
-                .iter()
-                .find(|(_, samples)| !samples.is_empty() && rest.starts_with(samples))
-            {
+            let skip = match known.iter().find(|(_, samples)| !samples.is_empty() && rest.starts_with(samples)) {
                 Some((name, samples)) => {
                     names.push(*name);
                     samples.len()

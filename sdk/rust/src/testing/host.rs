@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 
 use super::{AFTERLIFE_MS, TICK_MS, frame};
 use crate::imports::{Level, Written};
-use crate::{
-    Cleared, Error, Event, FRAME_SAMPLES, Frame, FrameKind, HungUp, Marked, SAMPLES_PER_MS,
-};
+use crate::{Cleared, Error, Event, FRAME_SAMPLES, Frame, FrameKind, HungUp, Marked, SAMPLES_PER_MS};
 
 const TIMERS_MAX: usize = 64;
 const TIMER_MS_MAX: u64 = 24 * 60 * 60 * 1000;
@@ -56,7 +54,10 @@ pub struct Host {
     pub(super) state: State,
     pub(super) now_ms: u64,
     pub(super) tick: u64,
+    /// To be delivered now.
     pub(super) events: VecDeque<Event>,
+    /// Brought about while the bot ran or by sound that left: delivered in the next tick.
+    coming: VecDeque<Event>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) attributes: Vec<(String, String)>,
     pub(super) config: Vec<(String, String)>,
@@ -89,6 +90,7 @@ impl Default for Host {
             now_ms: 0,
             tick: 0,
             events: VecDeque::new(),
+            coming: VecDeque::new(),
             headers: Vec::new(),
             attributes: Vec::new(),
             config: Vec::new(),
@@ -119,25 +121,19 @@ impl Host {
     /// Time passes; timers that are due become events, the earliest first.
     pub(super) fn advance(&mut self, ms: u64) {
         self.now_ms += ms;
+        self.events.append(&mut self.coming);
         self.timers.sort_by_key(|timer| (timer.due_ms, timer.id));
-        let due = self
-            .timers
-            .partition_point(|timer| timer.due_ms <= self.now_ms);
-        self.events
-            .extend(self.timers.drain(..due).map(|timer| timer.event));
+        let due = self.timers.partition_point(|timer| timer.due_ms <= self.now_ms);
+        self.events.extend(self.timers.drain(..due).map(|timer| timer.event));
     }
 
     pub(super) fn frame_for_bot(&mut self) -> Option<Frame> {
         if !matches!(self.state, State::Up) {
             return None;
         }
-        let mut samples: Vec<i16> = self
-            .from_caller
-            .drain(..FRAME_SAMPLES.min(self.from_caller.len()))
-            .collect();
+        let mut samples: Vec<i16> = self.from_caller.drain(..FRAME_SAMPLES.min(self.from_caller.len())).collect();
         samples.resize(FRAME_SAMPLES, 0);
-        self.frames_wanted
-            .then(|| frame(self.tick, samples, self.frame_kind))
+        self.frames_wanted.then(|| frame(self.tick, samples, self.frame_kind))
     }
 
     /// The bot's frame, or the queue, or silence.
@@ -159,19 +155,12 @@ impl Host {
     }
 
     fn pull(&mut self) -> Vec<i16> {
-        let samples: Vec<i16> = self
-            .queue
-            .drain(..FRAME_SAMPLES.min(self.queue.len()))
-            .collect();
+        let samples: Vec<i16> = self.queue.drain(..FRAME_SAMPLES.min(self.queue.len())).collect();
         self.played += samples.len() as u64;
         self.played_in_row += samples.len() as u64;
-        let reached = self
-            .marks
-            .iter()
-            .take_while(|mark| mark.at <= self.played)
-            .count();
+        let reached = self.marks.iter().take_while(|mark| mark.at <= self.played).count();
         for Mark { id, name, .. } in self.marks.drain(..reached) {
-            self.events.push_back(Event::Mark(Marked { id, name }));
+            self.coming.push_back(Event::Mark(Marked { id, name }));
         }
         samples
     }
@@ -189,15 +178,9 @@ impl Host {
         if matches!(self.state, State::Over { .. }) {
             return false;
         }
-        let hung_up = HungUp {
-            by: by.to_owned(),
-            cause: "bye".to_owned(),
-        };
+        let hung_up = HungUp { by: by.to_owned(), cause: "bye".to_owned() };
         self.events.push_back(Event::Hangup(hung_up.clone()));
-        self.state = State::Over {
-            hung_up,
-            at_ms: self.now_ms,
-        };
+        self.state = State::Over { hung_up, at_ms: self.now_ms };
         self.queue.clear();
         self.marks.clear();
         true
@@ -223,6 +206,7 @@ impl Host {
         self.marks.clear();
         self.timers.clear();
         self.events.clear();
+        self.coming.clear();
         self.hangup_after_playout = None;
     }
 
@@ -239,11 +223,7 @@ impl Host {
         let id = self.new_id();
         // At least one tick: nothing rings while the bot runs.
         let due_ms = self.now_ms + after_ms.div_ceil(TICK_MS).max(1) * TICK_MS;
-        self.timers.push(Timer {
-            id,
-            due_ms,
-            event: event(id),
-        });
+        self.timers.push(Timer { id, due_ms, event: event(id) });
         id
     }
 }
@@ -251,10 +231,7 @@ impl Host {
 /// What the bot calls: one method per import, under the SDK's names.
 impl Host {
     pub(crate) fn header(&mut self, name: &str) -> Vec<String> {
-        let values = self
-            .headers
-            .iter()
-            .filter(|(there, _)| there.eq_ignore_ascii_case(name));
+        let values = self.headers.iter().filter(|(there, _)| there.eq_ignore_ascii_case(name));
         values.map(|(_, value)| value.clone()).collect()
     }
 
@@ -269,7 +246,7 @@ impl Host {
     pub(crate) fn answer(&mut self) {
         if let State::Ringing = self.state {
             self.state = State::Up;
-            self.events.push_back(Event::Answered);
+            self.coming.push_back(Event::Answered);
         }
     }
 
@@ -282,26 +259,15 @@ impl Host {
         if matches!(self.state, State::Over { .. }) {
             return refused("call-ended", "the call is over");
         }
-        if !keys
-            .chars()
-            .all(|key| matches!(key, '0'..='9' | '*' | '#' | 'A'..='D' | ','))
-        {
+        let is_key = |key| matches!(key, '0'..='9' | '*' | '#' | 'A'..='D' | ',');
+        if keys.is_empty() || !keys.chars().all(is_key) {
             return refused("not-a-digit", "keys are 0-9, *, #, A-D and the comma");
         }
         if keys.len() > KEYS_MAX {
             return refused("too-many", "at most 64 keys wait");
         }
         self.digits_sent.push_str(keys);
-        let ms = keys
-            .chars()
-            .map(|key| {
-                if key == ',' {
-                    SENT_PAUSE_MS
-                } else {
-                    SENT_KEY_MS
-                }
-            })
-            .sum();
+        let ms = keys.chars().map(|key| if key == ',' { SENT_PAUSE_MS } else { SENT_KEY_MS }).sum();
         Ok(self.rings(ms, Event::DigitsSent))
     }
 
@@ -337,10 +303,7 @@ impl Host {
         }
         let accepted = room.min(samples.len());
         self.queue.extend(&samples[..accepted]);
-        Written {
-            accepted: accepted as u32,
-            queued_ms: self.queued_ms(),
-        }
+        Written { accepted: accepted as u32, queued_ms: self.queued_ms() }
     }
 
     pub(crate) fn playout_clear(&mut self) -> u64 {
@@ -348,11 +311,7 @@ impl Host {
         let played_ms = (self.played_in_row / SAMPLES_PER_MS as u64) as u32;
         let dropped_marks = self.marks.drain(..).map(|mark| mark.name).collect();
         self.queue.clear();
-        self.events.push_back(Event::Cleared(Cleared {
-            id,
-            played_ms,
-            dropped_marks,
-        }));
+        self.coming.push_back(Event::Cleared(Cleared { id, played_ms, dropped_marks }));
         id
     }
 
@@ -364,11 +323,7 @@ impl Host {
             return refused("too-many", "at most 64 marks wait");
         }
         let id = self.new_id();
-        self.marks.push_back(Mark {
-            id,
-            name: name.to_owned(),
-            at: self.played + self.queue.len() as u64,
-        });
+        self.marks.push_back(Mark { id, name: name.to_owned(), at: self.played + self.queue.len() as u64 });
         Ok(id)
     }
 
@@ -376,24 +331,19 @@ impl Host {
         if after_ms > TIMER_MS_MAX {
             return refused("too-long", "a timer rings within 24 h");
         }
-        if self
-            .timers
-            .iter()
-            .filter(|timer| matches!(timer.event, Event::Timer(_)))
-            .count()
-            == TIMERS_MAX
-        {
+        if self.timers.iter().filter(|timer| matches!(timer.event, Event::Timer(_))).count() == TIMERS_MAX {
             return refused("too-many", "at most 64 timers wait");
         }
         Ok(self.rings(after_ms, Event::Timer))
     }
 
+    /// An event that is due and not delivered yet is taken back too.
     pub(crate) fn timer_cancel(&mut self, id: u64) -> bool {
-        let found = self
-            .timers
-            .iter()
-            .position(|timer| timer.id == id && matches!(timer.event, Event::Timer(_)));
-        found.map(|at| self.timers.remove(at)).is_some()
+        let is_it = |event: &Event| *event == Event::Timer(id);
+        let before = self.timers.len() + self.events.len();
+        self.timers.retain(|timer| !is_it(&timer.event));
+        self.events.retain(|event| !is_it(event));
+        self.timers.len() + self.events.len() < before
     }
 
     pub(crate) fn now_ms(&mut self) -> u64 {
@@ -405,9 +355,7 @@ impl Host {
     }
 
     pub(crate) fn random_bytes(&mut self, len: u32) -> Vec<u8> {
-        (0..len.min(RANDOM_BYTES_MAX))
-            .map(|_| (self.random_number() >> 56) as u8)
-            .collect()
+        (0..len.min(RANDOM_BYTES_MAX)).map(|_| (self.random_number() >> 56) as u8).collect()
     }
 
     /// The same numbers in every run: xorshift64*.
@@ -419,25 +367,14 @@ impl Host {
     }
 
     pub(crate) fn log_write(&mut self, level: Level, file: &str, line: u32, message: &str) {
-        self.logs.push(LogLine {
-            level,
-            file: file.to_owned(),
-            line,
-            message: message.to_owned(),
-        });
+        self.logs.push(LogLine { level, file: file.to_owned(), line, message: message.to_owned() });
     }
 }
 
 fn value_of(pairs: &[(String, String)], name: &str) -> Option<String> {
-    pairs
-        .iter()
-        .find(|(there, _)| there == name)
-        .map(|(_, value)| value.clone())
+    pairs.iter().find(|(there, _)| there == name).map(|(_, value)| value.clone())
 }
 
 fn refused<T>(code: &str, message: &str) -> Result<T, Error> {
-    Err(Error {
-        code: code.to_owned(),
-        message: message.to_owned(),
-    })
+    Err(Error { code: code.to_owned(), message: message.to_owned() })
 }

@@ -21,8 +21,7 @@ pub use host::{Host, LogLine};
 
 use crate::running::Running;
 use crate::{
-    Answer, Bot, CallInfo, Digit, Event, FRAME_SAMPLES, Frame, FrameKind, Frames, HungUp, Refusal,
-    StartReason,
+    Answer, Bot, CallInfo, Digit, Event, FRAME_SAMPLES, Frame, FrameKind, Frames, HungUp, Refusal, StartReason,
 };
 
 const TICK_MS: u64 = 20;
@@ -39,9 +38,7 @@ thread_local! {
 /// What the imports reach off Wasm.
 pub(crate) fn host<T>(import: impl FnOnce(&mut Host) -> T) -> T {
     ENTERED.with_borrow(|entered| {
-        let host = entered
-            .as_ref()
-            .expect("a bot can reach its call only while a FakeCall has entered it");
+        let host = entered.as_ref().expect("a bot can reach its call only while a FakeCall has entered it");
         import(&mut host.borrow_mut())
     })
 }
@@ -68,9 +65,7 @@ impl<B: Bot> Incoming<B> {
     }
 
     pub fn attribute(mut self, name: &str, value: &str) -> Self {
-        self.host
-            .attributes
-            .push((name.to_owned(), value.to_owned()));
+        self.host.attributes.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -100,18 +95,12 @@ impl<B: Bot> Incoming<B> {
     /// Starts the bot; unless it lets the call ring, the call is up afterwards.
     pub fn start(self) -> Result<FakeCall<B>, Refusal> {
         let host = Rc::new(RefCell::new(self.host));
-        let (running, accept) = entered(&host, || {
-            Running::start(self.info.clone(), self.config.clone(), self.reason)
-        })?;
+        let (running, accept) = entered(&host, || Running::start(self.info.clone(), self.config.clone(), self.reason))?;
         host.borrow_mut().frames_wanted = accept.frames == Frames::All;
-        let mut call = FakeCall {
-            running,
-            host,
-            info: self.info,
-            config: self.config,
-        };
+        let mut call = FakeCall { running, host, info: self.info, config: self.config };
         if accept.answer == Answer::Now {
             call.host.borrow_mut().answer();
+            call.host.borrow_mut().advance(0);
             call.deliver();
         }
         Ok(call)
@@ -121,10 +110,7 @@ impl<B: Bot> Incoming<B> {
     pub fn connect(self) -> FakeCall<B> {
         match self.start() {
             Ok(call) => call,
-            Err(refusal) => panic!(
-                "the bot refused the call: {} {}",
-                refusal.status, refusal.reason
-            ),
+            Err(refusal) => panic!("the bot refused the call: {} {}", refusal.status, refusal.reason),
         }
     }
 }
@@ -236,10 +222,7 @@ impl<B: Bot> FakeCall<B> {
     }
 
     pub fn note(&self, key: &str) -> Option<String> {
-        self.notes()
-            .into_iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value)
+        self.notes().into_iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
     pub fn logs(&self) -> Vec<LogLine> {
@@ -267,8 +250,7 @@ impl<B: Bot> FakeCall<B> {
     /// Moves the call to a new instance, as a new build does; queue, marks and timers stay. False, and nothing has
     /// happened, if the bot saves nothing or the new instance refuses.
     pub fn move_over(&mut self) -> bool {
-        self.save()
-            .is_some_and(|state| self.replace(StartReason::Moved(state)))
+        self.save().is_some_and(|state| self.replace(StartReason::Moved(state)))
     }
 
     /// Puts a new instance in, as after a trap, with what was saved before; queue, marks and timers are gone.
@@ -278,9 +260,7 @@ impl<B: Bot> FakeCall<B> {
     }
 
     fn replace(&mut self, reason: StartReason) -> bool {
-        match entered(&self.host, || {
-            Running::start(self.info.clone(), self.config.clone(), reason)
-        }) {
+        match entered(&self.host, || Running::start(self.info.clone(), self.config.clone(), reason)) {
             Ok((running, accept)) => {
                 self.running = running;
                 self.host.borrow_mut().frames_wanted = accept.frames == Frames::All;
@@ -306,8 +286,9 @@ impl<B: Bot> FakeCall<B> {
 
     /// Hands over what has happened. What the bot brings about meanwhile comes at the next tick.
     fn deliver(&mut self) {
-        let events = std::mem::take(&mut self.host.borrow_mut().events);
-        for event in events {
+        loop {
+            let event = self.host.borrow_mut().events.pop_front();
+            let Some(event) = event else { break };
             if !self.host.borrow().is_gone() {
                 entered(&self.host, || self.running.on_event(event));
             }
@@ -338,11 +319,7 @@ fn entered<T>(host: &Rc<RefCell<Host>>, enter: impl FnOnce() -> T) -> T {
 
 fn frame(tick: u64, samples: Vec<i16>, kind: FrameKind) -> Frame {
     debug_assert_eq!(samples.len(), FRAME_SAMPLES);
-    Frame {
-        tick,
-        samples,
-        kind,
-    }
+    Frame { tick, samples, kind }
 }
 
 #[cfg(test)]

@@ -90,77 +90,45 @@ fn an_echo_returns_each_frame_in_the_tick_it_came() {
 
 #[test]
 fn a_sound_longer_than_the_queue_plays_whole_and_its_mark_comes_at_its_end() {
-    let mut call = FakeCall::<Diary>::dialled("1")
-        .playout_ms_max(2_000)
-        .connect();
+    let mut call = FakeCall::<Diary>::dialled("1").playout_ms_max(2_000).connect();
     call.press("1");
-    assert!(
-        call.save().is_none(),
-        "an instance that holds sound does not save"
-    );
+    assert!(call.save().is_none(), "an instance that holds sound does not save");
     call.advance_ms(16_000);
-    assert_eq!(
-        &call.take_heard().samples()[..15_000 * 8],
-        tone(400.0, 15_000)
-    );
+    assert_eq!(&call.take_heard().samples()[..15_000 * 8], tone(400.0, 15_000));
     let is_mark = |(_, event): &&(u64, Event)| matches!(event, Event::Mark(_));
-    let marks: Vec<u64> = call
-        .bot()
-        .events
-        .iter()
-        .filter(is_mark)
-        .map(|(ms, _)| *ms)
-        .collect();
-    assert_eq!(
-        marks,
-        [15_020],
-        "once, in the tick after its last sample left"
-    );
+    let marks: Vec<u64> = call.bot().events.iter().filter(is_mark).map(|(ms, _)| *ms).collect();
+    assert_eq!(marks, [15_020], "once, in the tick after its last sample left");
     assert_eq!(call.save(), Some(b"saved".to_vec()));
 }
 
 #[test]
 fn clear_drops_what_waits_in_the_host_and_in_the_bot() {
-    let mut call = FakeCall::<Diary>::dialled("1")
-        .playout_ms_max(2_000)
-        .connect();
+    let mut call = FakeCall::<Diary>::dialled("1").playout_ms_max(2_000).connect();
     call.press("1");
     call.advance_ms(900);
     call.take_heard();
     call.press("3");
     assert!(call.take_heard().is_silent());
-    let Some((1020, Event::Cleared(cleared))) = call.bot().events.last() else {
-        panic!("{:?}", call.bot().events)
-    };
-    assert_eq!(
-        (cleared.played_ms, &cleared.dropped_marks[..]),
-        (1000, &["end".to_owned()][..])
-    );
+    let Some((1020, Event::Cleared(cleared))) = call.bot().events.last() else { panic!("{:?}", call.bot().events) };
+    assert_eq!((cleared.played_ms, &cleared.dropped_marks[..]), (1000, &["end".to_owned()][..]));
     call.advance_ms(20_000);
     assert!(call.take_heard().is_silent());
 }
 
 #[test]
 fn a_hangup_after_playout_waits_for_all_the_sound_even_what_the_queue_had_no_room_for() {
-    let mut call = FakeCall::<Diary>::dialled("1")
-        .playout_ms_max(2_000)
-        .connect();
+    let mut call = FakeCall::<Diary>::dialled("1").playout_ms_max(2_000).connect();
     call.press("12");
     call.advance_ms(14_700);
     assert!(call.is_up());
     call.advance_ms(300);
-    assert_eq!(
-        call.ended().map(|hung_up| hung_up.by),
-        Some("bot".to_owned())
-    );
+    assert_eq!(call.ended().map(|hung_up| hung_up.by), Some("bot".to_owned()));
     assert_eq!(call.take_heard().samples(), tone(400.0, 15_000));
 }
 
 #[test]
 fn a_clear_makes_a_waiting_hangup_due_at_once() {
-    let mut call = FakeCall::<Diary>::dialled("1")
-        .playout_ms_max(2_000)
-        .connect();
+    let mut call = FakeCall::<Diary>::dialled("1").playout_ms_max(2_000).connect();
     call.press("123");
     assert!(call.ended().is_some());
 }
@@ -169,9 +137,7 @@ fn a_clear_makes_a_waiting_hangup_due_at_once() {
 fn a_bot_that_says_nothing_after_the_hangup_is_gone_after_ten_seconds() {
     let mut call = FakeCall::<Diary>::dialled("1").connect();
     call.press("9");
-    assert!(
-        matches!(call.bot().events.last(), Some((0, Event::Hangup(hung_up))) if hung_up.by == "bot")
-    );
+    assert!(matches!(call.bot().events.last(), Some((0, Event::Hangup(hung_up))) if hung_up.by == "bot"));
     call.advance_ms(9_800);
     assert!(!call.is_done());
     call.advance_ms(200);
@@ -197,10 +163,7 @@ fn a_ringing_call_is_up_once_the_bot_answers() {
 
 #[test]
 fn a_refusal_carries_its_status() {
-    let refusal = FakeCall::<Diary>::dialled("closed")
-        .start()
-        .err()
-        .expect("a refusal");
+    let refusal = FakeCall::<Diary>::dialled("closed").start().err().expect("a refusal");
     assert_eq!((refusal.status, refusal.reason.as_str()), (480, "closed"));
 }
 
@@ -212,22 +175,14 @@ fn notes_and_digits_are_kept_and_refused_by_the_contracts_limits() {
     assert_eq!(call.digits_sent(), "1,2");
     assert_eq!(call.bot().refused.as_deref(), Some("not-a-digit"));
     let line = &call.logs()[0];
-    assert!(
-        line.file.ends_with("call.rs") && line.message.contains("note k was refused"),
-        "{line:?}"
-    );
+    assert!(line.file.ends_with("call.rs") && line.message.contains("note k was refused"), "{line:?}");
     call.advance_ms(1_000);
-    assert!(matches!(
-        call.bot().events.last(),
-        Some((_, Event::DigitsSent(_)))
-    ));
+    assert!(matches!(call.bot().events.last(), Some((_, Event::DigitsSent(_)))));
 }
 
 #[test]
 fn a_moved_call_keeps_its_queue_and_a_restarted_one_does_not() {
-    let mut call = FakeCall::<Diary>::dialled("1")
-        .playout_ms_max(20_000)
-        .connect();
+    let mut call = FakeCall::<Diary>::dialled("1").playout_ms_max(20_000).connect();
     call.press("1");
     assert!(call.move_over());
     assert_eq!(call.bot().state, b"saved");
@@ -245,16 +200,8 @@ struct Asker {
 
 impl Default for Asker {
     fn default() -> Asker {
-        let rules = GatherRules {
-            max_digits: 4,
-            terminator: Some('#'),
-            first_digit_ms: 5_000,
-            inter_digit_ms: 2_000,
-        };
-        Asker {
-            gather: Gather::new(rules),
-            outcome: None,
-        }
+        let rules = GatherRules { max_digits: 4, terminator: Some('#'), first_digit_ms: 5_000, inter_digit_ms: 2_000 };
+        Asker { gather: Gather::new(rules), outcome: None }
     }
 }
 
@@ -266,9 +213,7 @@ impl Bot for Asker {
     fn on_event(&mut self, call: &Call, event: Event) {
         match event {
             Event::Answered => self.gather.wait_for_first(call),
-            Event::Timer(id) => {
-                self.outcome = self.outcome.take().or(self.gather.on_timer(call, id))
-            }
+            Event::Timer(id) => self.outcome = self.outcome.take().or(self.gather.on_timer(call, id)),
             _ => {}
         }
     }
@@ -292,10 +237,6 @@ fn digits_are_gathered_by_count_by_terminator_and_by_time() {
         let mut call = FakeCall::<Asker>::dialled("1").connect();
         call.press(keys);
         call.advance_ms(wait_ms);
-        assert_eq!(
-            call.bot().outcome,
-            expected,
-            "after {keys:?} and {wait_ms} ms"
-        );
+        assert_eq!(call.bot().outcome, expected, "after {keys:?} and {wait_ms} ms");
     }
 }

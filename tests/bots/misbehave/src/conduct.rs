@@ -115,9 +115,6 @@ impl Conduct {
         if let Some(status) = word.strip_prefix("refuse-") {
             return status.parse().ok().map(Conduct::Refuse);
         }
-        NAMES
-            .iter()
-            .find(|(name, _)| *name == word)
-            .map(|(_, conduct)| *conduct)
+        NAMES.iter().find(|(name, _)| *name == word).map(|(_, conduct)| *conduct)
     }
 }

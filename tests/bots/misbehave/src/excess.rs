@@ -25,31 +25,21 @@ pub fn at_answer(conduct: Conduct, call: &Call) {
             let long = u64::from(host::note("long", &value).is_ok());
             call.note(
                 "taken",
-                &(long + taken(100, |at| host::note(&format!("key {at}"), "value").is_ok()))
-                    .to_string(),
+                &(long + taken(100, |at| host::note(&format!("key {at}"), "value").is_ok())).to_string(),
             );
         }
         Conduct::HugeDigits => {
-            call.note(
-                "taken",
-                &host::send_digits(&"1".repeat(1_000)).is_ok().to_string(),
-            );
+            call.note("taken", &host::send_digits(&"1".repeat(1_000)).is_ok().to_string());
         }
         Conduct::HugeRandom => {
             call.note("bytes", &random::bytes(u32::MAX).len().to_string());
         }
         Conduct::ManyTimers => {
-            call.note(
-                "taken",
-                &taken(MANY, |_| timer::set(60_000).is_ok()).to_string(),
-            );
+            call.note("taken", &taken(MANY, |_| timer::set(60_000).is_ok()).to_string());
         }
         Conduct::ManyMarks => {
             playout::write(&[1; 8_000]);
-            call.note(
-                "taken",
-                &taken(MANY, |_| playout::mark("again").is_ok()).to_string(),
-            );
+            call.note("taken", &taken(MANY, |_| playout::mark("again").is_ok()).to_string());
         }
         Conduct::ManyClears => {
             (0..MANY).for_each(|_| {
@@ -77,11 +67,7 @@ pub fn fill_for_ever() -> ! {
 /// Not a loop to the compiler: each level needs the one below.
 pub fn recurse(depth: u64) -> u64 {
     let room = black_box([depth; 64]);
-    if black_box(true) {
-        recurse(depth + 1) + room[7]
-    } else {
-        depth
-    }
+    if black_box(true) { recurse(depth + 1) + room[7] } else { depth }
 }
 
 /// Blocks that long, as a language runtime's sleep does.
