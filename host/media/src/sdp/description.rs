@@ -20,10 +20,7 @@ impl Description {
     /// The address that the peer's first RTP audio is to be sent to, so that the caller of
     /// [`answer`](super::answer) can choose a local address of the same family.
     pub fn audio_address(&self) -> Option<IpAddr> {
-        let media = self
-            .media
-            .iter()
-            .find(|m| m.rtp.as_ref().is_some_and(|r| r.port != 0))?;
+        let media = self.media.iter().find(|m| m.rtp.as_ref().is_some_and(|r| r.port != 0))?;
         match self.connection(media) {
             Some(Connection::Ip(ip)) => Some(ip),
             _ => None,

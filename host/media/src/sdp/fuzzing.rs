@@ -25,10 +25,7 @@ pub fn fuzz_sdp(data: &[u8]) {
         }
         let ours = offer(&local, None, &fresh(3));
         if let Ok(session) = accept_answer(&ours, &description) {
-            assert_eq!(
-                session.negotiated.srtp.is_some(),
-                session.negotiated.srtp.as_ref().is_some_and(|s| s.tag == 1)
-            );
+            assert_eq!(session.negotiated.srtp.is_some(), session.negotiated.srtp.as_ref().is_some_and(|s| s.tag == 1));
             assert!(srtp != SrtpPolicy::Require || session.negotiated.srtp.is_some());
             check_silence(&session);
         }
@@ -36,10 +33,7 @@ pub fn fuzz_sdp(data: &[u8]) {
 }
 
 fn fresh(seed: u8) -> Fresh {
-    Fresh {
-        session_id: u64::from(seed),
-        key: SrtpKey([seed; 30]),
-    }
+    Fresh { session_id: u64::from(seed), key: SrtpKey([seed; 30]) }
 }
 
 fn check_answer(theirs: &Description, local: &LocalMedia, session: &Session) {
@@ -49,42 +43,17 @@ fn check_answer(theirs: &Description, local: &LocalMedia, session: &Session) {
         assert!(ours.line.media.eq_ignore_ascii_case(&theirs.line.media));
         assert!(ours.line.proto.eq_ignore_ascii_case(&theirs.line.proto));
     }
-    let taken: Vec<_> = ours
-        .media
-        .iter()
-        .filter(|m| m.rtp.as_ref().is_some_and(|line| line.port != 0))
-        .collect();
-    let [media] = taken[..] else {
-        panic!("{} streams taken", taken.len())
-    };
+    let taken: Vec<_> = ours.media.iter().filter(|m| m.rtp.as_ref().is_some_and(|line| line.port != 0)).collect();
+    let [media] = taken[..] else { panic!("{} streams taken", taken.len()) };
     let negotiated = &session.negotiated;
-    assert_eq!(
-        ours.connection(media),
-        Some(super::Connection::Ip(local.address))
-    );
-    let payloads = media
-        .rtp
-        .as_ref()
-        .map(|line| line.payloads.as_slice())
-        .unwrap_or_default();
-    let wanted: Vec<_> = [negotiated.payload_type]
-        .into_iter()
-        .chain(negotiated.telephone_event)
-        .collect();
+    assert_eq!(ours.connection(media), Some(super::Connection::Ip(local.address)));
+    let payloads = media.rtp.as_ref().map(|line| line.payloads.as_slice()).unwrap_or_default();
+    let wanted: Vec<_> = [negotiated.payload_type].into_iter().chain(negotiated.telephone_event).collect();
     assert_eq!(payloads, wanted);
     assert_eq!(media.level.direction, Some(negotiated.direction));
     assert_eq!(media.level.rtcp_mux, negotiated.rtcp_mux);
-    let keys: Vec<_> = media
-        .level
-        .crypto
-        .iter()
-        .map(|line| (line.tag, line.suite, &line.key))
-        .collect();
-    let ours_in_it: Vec<_> = negotiated
-        .srtp
-        .iter()
-        .map(|srtp| (srtp.tag, srtp.suite, &srtp.ours))
-        .collect();
+    let keys: Vec<_> = media.level.crypto.iter().map(|line| (line.tag, line.suite, &line.key)).collect();
+    let ours_in_it: Vec<_> = negotiated.srtp.iter().map(|srtp| (srtp.tag, srtp.suite, &srtp.ours)).collect();
     assert_eq!(keys, ours_in_it);
     check_silence(session);
 
@@ -103,9 +72,7 @@ fn check_silence(session: &Session) {
     };
     let base64 = |key: &SrtpKey| base64::engine::general_purpose::STANDARD.encode(key.0);
     let sent = redact_crypto(&session.sdp);
-    assert!(
-        !format!("{session:?}{}", String::from_utf8_lossy(&sent)).contains(&base64(&srtp.ours))
-    );
+    assert!(!format!("{session:?}{}", String::from_utf8_lossy(&sent)).contains(&base64(&srtp.ours)));
     // Theirs may stand anywhere in an offer made to confuse, and so in the m-lines that we repeat.
     assert!(!format!("{:?}", session.negotiated).contains(&base64(&srtp.theirs)));
 }

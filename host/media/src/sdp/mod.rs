@@ -20,7 +20,6 @@ mod write;
 pub use description::{Connection, Description, Level, Media, MediaLine, Profile, RtpLine, RtpMap};
 pub use offer_answer::{Fresh, Offer, Refusal, Session, accept_answer, answer, offer};
 pub use read::{
-    MAX_BYTES, MAX_CRYPTO_LINES, MAX_FORMATS, MAX_LINE_BYTES, MAX_LINES, MAX_MEDIA, MAX_RTPMAPS,
-    SdpError, read,
+    MAX_BYTES, MAX_CRYPTO_LINES, MAX_FORMATS, MAX_LINE_BYTES, MAX_LINES, MAX_MEDIA, MAX_RTPMAPS, SdpError, read,
 };
 pub use redact::redact_crypto;

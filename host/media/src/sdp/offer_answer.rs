@@ -28,10 +28,7 @@ impl Fresh {
         let mut key = [0; 30];
         rng.fill_bytes(&mut key);
         // 31 bits: there are readers that keep the id in an int.
-        Fresh {
-            session_id: u64::from(rng.next_u32() >> 1),
-            key: SrtpKey(key),
-        }
+        Fresh { session_id: u64::from(rng.next_u32() >> 1), key: SrtpKey(key) }
     }
 }
 
@@ -68,9 +65,7 @@ impl std::fmt::Debug for Session {
 impl std::fmt::Debug for Offer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sdp = redact_crypto(&self.sdp);
-        f.debug_struct("Offer")
-            .field("sdp", &String::from_utf8_lossy(&sdp))
-            .finish_non_exhaustive()
+        f.debug_struct("Offer").field("sdp", &String::from_utf8_lossy(&sdp)).finish_non_exhaustive()
     }
 }
 
@@ -87,24 +82,16 @@ pub struct Refusal {
 
 impl Refusal {
     const fn not_acceptable(warn_code: u16, reason: &'static str) -> Refusal {
-        Refusal {
-            status: 488,
-            warn_code,
-            reason,
-        }
+        Refusal { status: 488, warn_code, reason }
     }
     pub const NO_AUDIO: Refusal = Refusal::not_acceptable(304, "no audio offered");
-    pub const TRANSPORT: Refusal =
-        Refusal::not_acceptable(302, "audio only over a transport that we do not speak");
+    pub const TRANSPORT: Refusal = Refusal::not_acceptable(302, "audio only over a transport that we do not speak");
     pub const NO_CODEC: Refusal = Refusal::not_acceptable(305, "no codec in common");
-    pub const ADDRESS_FAMILY: Refusal =
-        Refusal::not_acceptable(301, "address family differs from ours");
+    pub const ADDRESS_FAMILY: Refusal = Refusal::not_acceptable(301, "address family differs from ours");
     pub const NOT_ENCRYPTED: Refusal = Refusal::not_acceptable(399, "SRTP is required here");
     pub const ENCRYPTED: Refusal = Refusal::not_acceptable(399, "SRTP is off here");
-    pub const NO_USABLE_CRYPTO: Refusal =
-        Refusal::not_acceptable(399, "no a=crypto line that we can use");
-    pub const BROKEN_ANSWER: Refusal =
-        Refusal::not_acceptable(399, "the answer does not fit the offer");
+    pub const NO_USABLE_CRYPTO: Refusal = Refusal::not_acceptable(399, "no a=crypto line that we can use");
+    pub const BROKEN_ANSWER: Refusal = Refusal::not_acceptable(399, "the answer does not fit the offer");
 }
 
 /// Answers an offer, the first one or any later one.
@@ -135,16 +122,8 @@ pub fn answer(
     let negotiated = peer.negotiated(taken.payload_type, &taken.formats, srtp)?;
 
     let mut payloads = vec![(negotiated.payload_type, Format::Audio(negotiated.codec))];
-    payloads.extend(
-        negotiated
-            .telephone_event
-            .map(|pt| (pt, Format::TelephoneEvent)),
-    );
-    let mut streams: Vec<Stream> = offer
-        .media
-        .iter()
-        .map(|m| Stream::Declined(m.line.clone()))
-        .collect();
+    payloads.extend(negotiated.telephone_event.map(|pt| (pt, Format::TelephoneEvent)));
+    let mut streams: Vec<Stream> = offer.media.iter().map(|m| Stream::Declined(m.line.clone())).collect();
     streams[index] = Stream::Audio(Audio {
         profile: taken.line.profile,
         payloads,
@@ -153,12 +132,7 @@ pub fn answer(
         crypto: negotiated.srtp.as_ref().map(our_line),
     });
     let (sdp, origin) = describe(local, previous, fresh, &streams);
-    Ok(Session {
-        sdp,
-        negotiated,
-        origin,
-        streams,
-    })
+    Ok(Session { sdp, negotiated, origin, streams })
 }
 
 /// Offers a session, or the session that there is once more with all that we can do.
@@ -171,18 +145,8 @@ pub fn answer(
 pub fn offer(local: &LocalMedia, previous: Option<&Session>, fresh: &Fresh) -> Offer {
     let mut payloads: Vec<(PayloadType, Format)> = Vec::new();
     for &codec in &local.codecs {
-        let named = |session: &Session| {
-            session
-                .negotiated
-                .receive
-                .iter()
-                .find(|(_, c)| *c == codec)
-                .map(|(pt, _)| *pt)
-        };
-        payloads.push((
-            previous.and_then(named).unwrap_or(static_number(codec)),
-            Format::Audio(codec),
-        ));
+        let named = |session: &Session| session.negotiated.receive.iter().find(|(_, c)| *c == codec).map(|(pt, _)| *pt);
+        payloads.push((previous.and_then(named).unwrap_or(static_number(codec)), Format::Audio(codec)));
     }
     let event = match previous {
         // A number that the peer may already use for something else is not taken for events.
@@ -202,12 +166,7 @@ pub fn offer(local: &LocalMedia, previous: Option<&Session>, fresh: &Fresh) -> O
         }
     }
     let (sdp, origin) = describe(local, previous, fresh, &streams);
-    Offer {
-        sdp,
-        origin,
-        streams,
-        local: local.clone(),
-    }
+    Offer { sdp, origin, streams, local: local.clone() }
 }
 
 fn first_audio(policy: SrtpPolicy, fresh: &Fresh) -> Audio {
@@ -216,18 +175,8 @@ fn first_audio(policy: SrtpPolicy, fresh: &Fresh) -> Audio {
         SrtpPolicy::Prefer => (Profile::Avp, Some(SrtpSuite::AesCm128HmacSha1_80)),
         SrtpPolicy::Off => (Profile::Avp, None),
     };
-    let crypto = suite.map(|suite| CryptoLine {
-        tag: 1,
-        suite,
-        key: fresh.key.clone(),
-    });
-    Audio {
-        profile,
-        payloads: Vec::new(),
-        direction: Direction::SendRecv,
-        rtcp_mux: false,
-        crypto,
-    }
+    let crypto = suite.map(|suite| CryptoLine { tag: 1, suite, key: fresh.key.clone() });
+    Audio { profile, payloads: Vec::new(), direction: Direction::SendRecv, rtcp_mux: false, crypto }
 }
 
 /// Takes the peer's answer to an offer of ours.
@@ -247,9 +196,7 @@ pub fn accept_answer(offer: &Offer, answer: &Description) -> Result<Session, Ref
         }
     }
     let wanted = |codec| offer.local.codecs.contains(&codec);
-    let first = payloads::audio(&formats)
-        .into_iter()
-        .find(|(_, codec)| wanted(*codec));
+    let first = payloads::audio(&formats).into_iter().find(|(_, codec)| wanted(*codec));
     let (payload_type, _) = first.ok_or(Refusal::NO_CODEC)?;
     let peer = PeerSide::read(answer, media, &offer.local, ours.rtcp_mux);
     let mut negotiated = peer.negotiated(payload_type, &formats, srtp)?;
@@ -267,22 +214,14 @@ pub fn accept_answer(offer: &Offer, answer: &Description) -> Result<Session, Ref
         crypto: negotiated.srtp.as_ref().map(our_line),
         ..ours.clone()
     });
-    Ok(Session {
-        sdp: offer.sdp.clone(),
-        negotiated,
-        origin: offer.origin,
-        streams,
-    })
+    Ok(Session { sdp: offer.sdp.clone(), negotiated, origin: offer.origin, streams })
 }
 
 fn audio_of(streams: &[Stream]) -> Option<(usize, &Audio)> {
-    streams
-        .iter()
-        .enumerate()
-        .find_map(|(index, stream)| match stream {
-            Stream::Audio(audio) => Some((index, audio)),
-            Stream::Declined(_) => None,
-        })
+    streams.iter().enumerate().find_map(|(index, stream)| match stream {
+        Stream::Audio(audio) => Some((index, audio)),
+        Stream::Declined(_) => None,
+    })
 }
 
 /// The answer's crypto line is the one with our tag and suite: we offered no other.
@@ -292,15 +231,8 @@ fn answered_srtp(
     lines: &[CryptoLine],
     policy: SrtpPolicy,
 ) -> Result<Option<Srtp>, Refusal> {
-    let fits = |ours: &CryptoLine| {
-        lines
-            .iter()
-            .find(|l| l.tag == ours.tag && l.suite == ours.suite)
-    };
-    let pair = ours
-        .crypto
-        .as_ref()
-        .and_then(|ours| Some((ours, fits(ours)?)));
+    let fits = |ours: &CryptoLine| lines.iter().find(|l| l.tag == ours.tag && l.suite == ours.suite);
+    let pair = ours.crypto.as_ref().and_then(|ours| Some((ours, fits(ours)?)));
     if pair.is_none() && (ours.profile.is_secure() || profile.is_secure()) {
         return Err(Refusal::NO_USABLE_CRYPTO);
     }
@@ -317,36 +249,21 @@ fn answered_srtp(
 }
 
 /// Our description and its o=. The same content as before is the same bytes; anything else is a version up.
-fn describe(
-    local: &LocalMedia,
-    previous: Option<&Session>,
-    fresh: &Fresh,
-    streams: &[Stream],
-) -> (Vec<u8>, Origin) {
+fn describe(local: &LocalMedia, previous: Option<&Session>, fresh: &Fresh, streams: &[Stream]) -> (Vec<u8>, Origin) {
     let Some(previous) = previous else {
-        let origin = Origin {
-            session_id: fresh.session_id,
-            version: 1,
-        };
+        let origin = Origin { session_id: fresh.session_id, version: 1 };
         return (write(local, origin, streams), origin);
     };
     let same = write(local, previous.origin, streams);
     if same == previous.sdp {
         return (same, previous.origin);
     }
-    let origin = Origin {
-        version: previous.origin.version.saturating_add(1),
-        ..previous.origin
-    };
+    let origin = Origin { version: previous.origin.version.saturating_add(1), ..previous.origin };
     (write(local, origin, streams), origin)
 }
 
 fn our_line(srtp: &Srtp) -> CryptoLine {
-    CryptoLine {
-        tag: srtp.tag,
-        suite: srtp.suite,
-        key: srtp.ours.clone(),
-    }
+    CryptoLine { tag: srtp.tag, suite: srtp.suite, key: srtp.ours.clone() }
 }
 
 /// An m-line that we can speak, and how.
@@ -364,9 +281,7 @@ fn choose<'a>(offer: &'a Description, local: &LocalMedia) -> Result<(usize, Take
     for (index, media) in offer.media.iter().enumerate() {
         match take(offer, media, local) {
             Ok(taken) => {
-                let better = chosen
-                    .as_ref()
-                    .is_none_or(|(_, c)| c.crypto.is_none() && taken.crypto.is_some());
+                let better = chosen.as_ref().is_none_or(|(_, c)| c.crypto.is_none() && taken.crypto.is_some());
                 if better {
                     chosen = Some((index, taken));
                 }
@@ -378,19 +293,11 @@ fn choose<'a>(offer: &'a Description, local: &LocalMedia) -> Result<(usize, Take
     chosen.ok_or(refusal)
 }
 
-fn take<'a>(
-    offer: &'a Description,
-    media: &'a Media,
-    local: &LocalMedia,
-) -> Result<Taken<'a>, Refusal> {
+fn take<'a>(offer: &'a Description, media: &'a Media, local: &LocalMedia) -> Result<Taken<'a>, Refusal> {
     let line = speakable(media)?;
     let formats = payloads::formats(line, &media.level);
     let number = |codec: &crate::Codec| payloads::first(&formats, Format::Audio(*codec));
-    let payload_type = local
-        .codecs
-        .iter()
-        .find_map(number)
-        .ok_or(Refusal::NO_CODEC)?;
+    let payload_type = local.codecs.iter().find_map(number).ok_or(Refusal::NO_CODEC)?;
     let usable = media.level.crypto.first();
     let crypto = match protection(line.profile.is_secure(), usable.is_some(), local.srtp) {
         Protection::Srtp => usable,
@@ -404,21 +311,13 @@ fn take<'a>(
         }
     };
     same_family(offer, media, local)?;
-    Ok(Taken {
-        media,
-        line,
-        formats,
-        payload_type,
-        crypto,
-    })
+    Ok(Taken { media, line, formats, payload_type, crypto })
 }
 
 /// Our socket cannot reach an address of the other family.
 fn same_family(theirs: &Description, media: &Media, local: &LocalMedia) -> Result<(), Refusal> {
     match theirs.connection(media) {
-        Some(Connection::Ip(ip))
-            if ip.to_canonical().is_ipv4() != local.address.to_canonical().is_ipv4() =>
-        {
+        Some(Connection::Ip(ip)) if ip.to_canonical().is_ipv4() != local.address.to_canonical().is_ipv4() => {
             Err(Refusal::ADDRESS_FAMILY)
         }
         _ => Ok(()),

@@ -38,34 +38,22 @@ pub(super) fn static_number(codec: Codec) -> PayloadType {
 }
 
 fn format_of_map(map: &RtpMap) -> Option<Format> {
-    let known = FORMATS
-        .iter()
-        .find(|(name, ..)| map.encoding.eq_ignore_ascii_case(name))?;
+    let known = FORMATS.iter().find(|(name, ..)| map.encoding.eq_ignore_ascii_case(name))?;
     (map.clock_rate == 8000 && map.channels <= 1).then_some(known.2)
 }
 
 /// The payload types of an m-line that we know, in its order. An rtpmap counts before the static meaning.
 pub(super) fn formats(line: &RtpLine, level: &Level) -> Vec<(PayloadType, Format)> {
-    let format_of = |pt: PayloadType| match level.rtpmaps.iter().find(|map| map.payload_type == pt)
-    {
+    let format_of = |pt: PayloadType| match level.rtpmaps.iter().find(|map| map.payload_type == pt) {
         Some(map) => format_of_map(map),
-        None => FORMATS
-            .iter()
-            .find(|(_, number, _)| *number == Some(pt.0))
-            .map(|known| known.2),
+        None => FORMATS.iter().find(|(_, number, _)| *number == Some(pt.0)).map(|known| known.2),
     };
-    line.payloads
-        .iter()
-        .filter_map(|&pt| Some((pt, format_of(pt)?)))
-        .collect()
+    line.payloads.iter().filter_map(|&pt| Some((pt, format_of(pt)?))).collect()
 }
 
 /// The first payload type with that meaning.
 pub(super) fn first(formats: &[(PayloadType, Format)], wanted: Format) -> Option<PayloadType> {
-    formats
-        .iter()
-        .find(|(_, format)| *format == wanted)
-        .map(|(pt, _)| *pt)
+    formats.iter().find(|(_, format)| *format == wanted).map(|(pt, _)| *pt)
 }
 
 /// All G.711 payload types.

@@ -18,12 +18,7 @@ pub(super) struct PeerSide {
 
 impl PeerSide {
     /// `may_mux`: an answer may take up rtcp-mux only if it was offered (RFC 5761 5.1.1).
-    pub(super) fn read(
-        description: &Description,
-        media: &Media,
-        local: &LocalMedia,
-        may_mux: bool,
-    ) -> PeerSide {
+    pub(super) fn read(description: &Description, media: &Media, local: &LocalMedia, may_mux: bool) -> PeerSide {
         let (session, level) = (&description.session, &media.level);
         let port = media.rtp.as_ref().map_or(0, |line| line.port);
         let rtcp_mux = level.rtcp_mux && may_mux;
@@ -33,10 +28,7 @@ impl PeerSide {
         };
         // RFC 3264 8.4: hold as it was before the direction attributes.
         let nowhere = address.is_some_and(|ip| ip.is_unspecified());
-        let direction = level
-            .direction
-            .or(session.direction)
-            .unwrap_or(Direction::SendRecv);
+        let direction = level.direction.or(session.direction).unwrap_or(Direction::SendRecv);
         let rtp = destination(address, port);
         let rtcp = match level.rtcp {
             _ if rtcp_mux => rtp,
@@ -46,9 +38,7 @@ impl PeerSide {
                     .filter(|ip| ip.is_ipv4() == local.address.to_canonical().is_ipv4());
                 destination(other.or(address), port)
             }
-            None => port
-                .checked_add(1)
-                .and_then(|port| destination(address, port)),
+            None => port.checked_add(1).and_then(|port| destination(address, port)),
         };
         PeerSide {
             rtp,
@@ -56,10 +46,7 @@ impl PeerSide {
             rtcp_mux,
             sends: matches!(direction, Direction::SendRecv | Direction::SendOnly),
             receives: matches!(direction, Direction::SendRecv | Direction::RecvOnly) && !nowhere,
-            send_ptime_ms: send_ptime_ms(
-                level.ptime.or(session.ptime),
-                level.maxptime.or(session.maxptime),
-            ),
+            send_ptime_ms: send_ptime_ms(level.ptime.or(session.ptime), level.maxptime.or(session.maxptime)),
         }
     }
 
@@ -70,11 +57,7 @@ impl PeerSide {
         srtp: Option<Srtp>,
     ) -> Result<Negotiated, Refusal> {
         let receive = payloads::audio(formats);
-        let codec = receive
-            .iter()
-            .find(|(pt, _)| *pt == payload_type)
-            .ok_or(Refusal::NO_CODEC)?
-            .1;
+        let codec = receive.iter().find(|(pt, _)| *pt == payload_type).ok_or(Refusal::NO_CODEC)?.1;
         Ok(Negotiated {
             codec,
             payload_type,
@@ -103,10 +86,7 @@ fn destination(address: Option<IpAddr>, port: u16) -> Option<SocketAddr> {
         IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast(),
         IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast(),
     };
-    address
-        .filter(single)
-        .filter(|_| port != 0)
-        .map(|ip| SocketAddr::new(ip, port))
+    address.filter(single).filter(|_| port != 0).map(|ip| SocketAddr::new(ip, port))
 }
 
 /// The first of what the peer asks for, our own 20 ms and 10 ms that we can send and that is within its maxptime; else 20.

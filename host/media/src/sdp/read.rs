@@ -10,9 +10,7 @@ use webrtc_sdp::address::ExplicitlyTypedAddress;
 use webrtc_sdp::attribute_type::SdpAttribute;
 use webrtc_sdp::media_type::SdpMediaValue;
 
-use super::description::{
-    Connection, Description, Level, Media, MediaLine, Profile, RtpLine, RtpMap,
-};
+use super::description::{Connection, Description, Level, Media, MediaLine, Profile, RtpLine, RtpMap};
 use super::sdes::CryptoLine;
 use crate::{Direction, PayloadType};
 
@@ -64,10 +62,7 @@ pub fn read(bytes: &[u8]) -> Result<Description, SdpError> {
     }
     let mut description = Description::default();
     let mut version_seen = false;
-    let lines = bytes
-        .split(|b| matches!(b, b'\r' | b'\n'))
-        .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty());
+    let lines = bytes.split(|b| matches!(b, b'\r' | b'\n')).map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
     for (number, line) in lines.enumerate() {
         if number >= MAX_LINES {
             return Err(SdpError::TooManyLines);
@@ -106,21 +101,14 @@ pub fn read(bytes: &[u8]) -> Result<Description, SdpError> {
 
 /// The typed form of one line, if webrtc-sdp can read it.
 fn typed(line: &str) -> Option<SdpType> {
-    webrtc_sdp::parse_sdp_line(line, 0)
-        .ok()
-        .map(|line| line.sdp_type)
+    webrtc_sdp::parse_sdp_line(line, 0).ok().map(|line| line.sdp_type)
 }
 
 fn read_media_line(value: &str) -> Media {
     // What is repeated in an answer must not carry strange bytes there.
     let mut tokens = value
         .split_ascii_whitespace()
-        .map(|token| {
-            token
-                .chars()
-                .filter(char::is_ascii_graphic)
-                .collect::<String>()
-        })
+        .map(|token| token.chars().filter(char::is_ascii_graphic).collect::<String>())
         .filter(|token| !token.is_empty());
     let media = tokens.next().unwrap_or_else(|| "unknown".into());
     let port = tokens.next().unwrap_or_default();
@@ -130,15 +118,7 @@ fn read_media_line(value: &str) -> Media {
     if formats.is_empty() {
         formats.push("0".into());
     }
-    Media {
-        line: MediaLine {
-            media,
-            proto,
-            formats,
-        },
-        rtp,
-        level: Level::default(),
-    }
+    Media { line: MediaLine { media, proto, formats }, rtp, level: Level::default() }
 }
 
 /// One format that is no payload type would cost the whole m-line: only numbers are passed on. So too with `port/count`.
@@ -150,8 +130,7 @@ fn read_rtp_line(media: &str, port: &str, proto: &str, formats: &[String]) -> Op
         }
     }
     let port = port.split('/').next().unwrap_or_default();
-    let SdpType::Media(line) = typed(&format!("m={media} {port} {proto} {}", numbers.join(" ")))?
-    else {
+    let SdpType::Media(line) = typed(&format!("m={media} {port} {proto} {}", numbers.join(" ")))? else {
         return None;
     };
     if line.media != SdpMediaValue::Audio {
@@ -160,11 +139,7 @@ fn read_rtp_line(media: &str, port: &str, proto: &str, formats: &[String]) -> Op
     Some(RtpLine {
         port: u16::try_from(line.port).ok()?,
         profile: Profile::from_proto(&line.proto)?,
-        payloads: numbers
-            .iter()
-            .filter_map(|n| n.parse().ok())
-            .map(PayloadType)
-            .collect(),
+        payloads: numbers.iter().filter_map(|n| n.parse().ok()).map(PayloadType).collect(),
     })
 }
 
@@ -213,14 +188,12 @@ fn read_attribute(level: &mut Level, value: &str) {
             };
             level.rtcp = level.rtcp.or(Some((rtcp.port, address)));
         }
-        SdpAttribute::Rtpmap(map) if level.rtpmaps.len() < MAX_RTPMAPS => {
-            level.rtpmaps.push(RtpMap {
-                payload_type: PayloadType(map.payload_type),
-                encoding: map.codec_name,
-                clock_rate: map.frequency,
-                channels: map.channels.unwrap_or(1),
-            })
-        }
+        SdpAttribute::Rtpmap(map) if level.rtpmaps.len() < MAX_RTPMAPS => level.rtpmaps.push(RtpMap {
+            payload_type: PayloadType(map.payload_type),
+            encoding: map.codec_name,
+            clock_rate: map.frequency,
+            channels: map.channels.unwrap_or(1),
+        }),
         _ => {}
     }
 }

@@ -13,20 +13,13 @@ pub fn redact_crypto(text: &[u8]) -> Cow<'_, [u8]> {
     let mut at = 0;
     while let Some(found) = find_ignoring_case(&text[at..], INLINE) {
         at += found + INLINE.len();
-        let colon = at
-            + text[at..]
-                .iter()
-                .take_while(|b| b.is_ascii_whitespace())
-                .count();
+        let colon = at + text[at..].iter().take_while(|b| b.is_ascii_whitespace()).count();
         if text.get(colon) != Some(&b':') {
             continue;
         }
         at = key_end(text, colon + 1);
         let out = blanked.get_or_insert_with(|| text.to_vec());
-        for byte in out[colon + 1..at]
-            .iter_mut()
-            .filter(|b| !b.is_ascii_whitespace())
-        {
+        for byte in out[colon + 1..at].iter_mut().filter(|b| !b.is_ascii_whitespace()) {
             *byte = b'*';
         }
     }
@@ -34,8 +27,7 @@ pub fn redact_crypto(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn find_ignoring_case(text: &[u8], word: &[u8]) -> Option<usize> {
-    text.windows(word.len())
-        .position(|window| window.eq_ignore_ascii_case(word))
+    text.windows(word.len()).position(|window| window.eq_ignore_ascii_case(word))
 }
 
 /// Where the key that begins at `start` has surely ended: a `|`, or a line end that no white space follows.
@@ -45,7 +37,5 @@ fn key_end(text: &[u8], start: usize) -> usize {
         b'\r' | b'\n' => !text.get(at + 1).is_some_and(u8::is_ascii_whitespace),
         _ => false,
     };
-    (start..text.len())
-        .find(|&at| ends(at))
-        .unwrap_or(text.len())
+    (start..text.len()).find(|&at| ends(at)).unwrap_or(text.len())
 }

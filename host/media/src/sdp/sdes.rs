@@ -77,19 +77,12 @@ impl CryptoLine {
     /// Source: RFC 4568 9.1; 6.3 for the session parameters.
     pub fn read(value: &str) -> Option<CryptoLine> {
         let mut tokens = value.split_ascii_whitespace();
-        let tag = tokens
-            .next()
-            .filter(|tag| tag.bytes().all(|b| b.is_ascii_digit()))?;
+        let tag = tokens.next().filter(|tag| tag.bytes().all(|b| b.is_ascii_digit()))?;
         let tag = tag.parse().ok().filter(|tag| *tag <= TAG_MAX)?;
         let name = tokens.next()?;
-        let suite = SUITES
-            .iter()
-            .find(|(known, _)| name.eq_ignore_ascii_case(known))?
-            .1;
+        let suite = SUITES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known))?.1;
         let key = read_key(tokens.next()?)?;
-        tokens
-            .all(may_be_ignored)
-            .then_some(CryptoLine { tag, suite, key })
+        tokens.all(may_be_ignored).then_some(CryptoLine { tag, suite, key })
     }
 
     /// The line without line end, with the key in it: for the wire only.
@@ -98,11 +91,7 @@ impl CryptoLine {
             SrtpSuite::AesCm128HmacSha1_80 => SUITES[0].0,
             SrtpSuite::AesCm128HmacSha1_32 => SUITES[1].0,
         };
-        format!(
-            "a=crypto:{} {suite} inline:{}",
-            self.tag,
-            STANDARD_NO_PAD.encode(self.key.0)
-        )
+        format!("a=crypto:{} {suite} inline:{}", self.tag, STANDARD_NO_PAD.encode(self.key.0))
     }
 }
 
@@ -112,9 +101,7 @@ fn read_key(parameter: &str) -> Option<SrtpKey> {
         return None;
     }
     // A second key (`;inline:`) falls through too: a semicolon is in no alphabet here.
-    let (key, rest) = info
-        .split_once('|')
-        .map_or((info, None), |(key, rest)| (key, Some(rest)));
+    let (key, rest) = info.split_once('|').map_or((info, None), |(key, rest)| (key, Some(rest)));
     if rest.is_some_and(|lifetime| !is_lifetime(lifetime)) {
         return None;
     }

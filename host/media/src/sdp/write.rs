@@ -39,20 +39,13 @@ pub(super) fn write(local: &LocalMedia, origin: Origin, streams: &[Stream]) -> V
         IpAddr::V6(ip) => format!("IN IP6 {ip}"),
     };
     lines.add("v=0");
-    lines.add(format_args!(
-        "o=- {} {} {address}",
-        origin.session_id, origin.version
-    ));
+    lines.add(format_args!("o=- {} {} {address}", origin.session_id, origin.version));
     lines.add("s=-");
     lines.add(format_args!("c={address}"));
     lines.add("t=0 0");
     for stream in streams {
         match stream {
-            Stream::Declined(MediaLine {
-                media,
-                proto,
-                formats,
-            }) => {
+            Stream::Declined(MediaLine { media, proto, formats }) => {
                 lines.add(format_args!("m={media} 0 {proto} {}", formats.join(" ")));
             }
             Stream::Audio(audio) => write_audio(&mut lines, local, audio),
@@ -62,22 +55,11 @@ pub(super) fn write(local: &LocalMedia, origin: Origin, streams: &[Stream]) -> V
 }
 
 fn write_audio(lines: &mut Lines, local: &LocalMedia, audio: &Audio) {
-    let numbers: Vec<String> = audio
-        .payloads
-        .iter()
-        .map(|(pt, _)| pt.0.to_string())
-        .collect();
-    lines.add(format_args!(
-        "m=audio {} {} {}",
-        local.rtp_port,
-        audio.profile.name(),
-        numbers.join(" ")
-    ));
+    let numbers: Vec<String> = audio.payloads.iter().map(|(pt, _)| pt.0.to_string()).collect();
+    lines.add(format_args!("m=audio {} {} {}", local.rtp_port, audio.profile.name(), numbers.join(" ")));
     for (PayloadType(pt), format) in &audio.payloads {
         match format {
-            Format::Audio(codec) => {
-                lines.add(format_args!("a=rtpmap:{pt} {}/8000", codec_name(*codec)))
-            }
+            Format::Audio(codec) => lines.add(format_args!("a=rtpmap:{pt} {}/8000", codec_name(*codec))),
             Format::TelephoneEvent => {
                 lines.add(format_args!("a=rtpmap:{pt} telephone-event/8000"));
                 lines.add(format_args!("a=fmtp:{pt} 0-15"));

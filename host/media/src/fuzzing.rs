@@ -1,0 +1,62 @@
+//! One function over bytes for each reader of this crate: called by the seeded mutator in `tests/fuzz.rs`, and fit to be
+//! a cargo-fuzz target. Each may be handed anything; none may panic, hang or grow.
+
+use std::time::{Duration, Instant};
+
+use crate::srtp::Inbound;
+use crate::telephone_event::{Presses, parse_event};
+use crate::{SrtpKey, SrtpSuite, rtcp, rtp};
+
+/// The key under which `fuzz_srtp` opens; a corpus sealed with it gets through.
+pub const SRTP_KEY: [u8; 30] = *b"patchbay fuzzing key and salt!";
+
+/// A header and the payload's place in the datagram.
+pub fn fuzz_rtp(bytes: &[u8]) {
+    if let Ok(header) = rtp::parse_header(bytes)
+        && let Ok(range) = rtp::payload_range(bytes, &header)
+    {
+        assert!(range.start >= rtp::HEADER_BYTES && range.end <= bytes.len());
+    }
+}
+
+/// A compound of RTCP packets.
+pub fn fuzz_rtcp(bytes: &[u8]) {
+    let mut reports = 0;
+    let _ = rtcp::parse_compound(bytes, |_| reports += 1);
+    assert!(reports * 4 <= bytes.len(), "more reports than the packet has room for");
+}
+
+/// The same bytes as an SRTP and as an SRTCP packet.
+pub fn fuzz_srtp(bytes: &[u8]) {
+    for suite in [SrtpSuite::AesCm128HmacSha1_80, SrtpSuite::AesCm128HmacSha1_32] {
+        let mut inbound = Inbound::new(suite, SrtpKey(SRTP_KEY));
+        if let Ok(header) = rtp::parse_header(bytes) {
+            for _ in 0..2 {
+                let _ = inbound.open_rtp(bytes, &header);
+            }
+        }
+        if let Ok(plain) = inbound.open_rtcp(bytes) {
+            fuzz_rtcp(&plain);
+        }
+    }
+}
+
+/// A series of telephone-event payloads, eight bytes each: sequence step, timestamp step, time step in ms, SSRC, payload.
+pub fn fuzz_telephone_event(bytes: &[u8]) {
+    let mut now = Instant::now();
+    let mut presses = Presses::default();
+    let (mut sequence, mut timestamp) = (0_u16, 0_u32);
+    let mut keys = 0;
+    for chunk in bytes.chunks(8) {
+        let [step, jump, ms, ssrc] = [0, 1, 2, 3].map(|at| chunk.get(at).copied().unwrap_or(0));
+        sequence = sequence.wrapping_add_signed(i16::from(step as i8));
+        timestamp = timestamp.wrapping_add(u32::from(jump) * 80);
+        now += Duration::from_millis(u64::from(ms));
+        if let Ok(event) = parse_event(chunk.get(4..).unwrap_or(&[]))
+            && let Ok(Some(_)) = presses.heard((u32::from(ssrc), sequence, timestamp), event, now)
+        {
+            keys += 1;
+        }
+    }
+    assert!(keys <= bytes.len() / 4);
+}

@@ -1,0 +1,195 @@
+//! The playout queue of one call: sound that a bot wrote ahead, on its way to the leg's send phase.
+//!
+//! One writer (the bot's side), one reader (the media thread); neither ever waits for the other. Samples lie in a
+//! wait-free ring. A *position* counts every sample ever written, so a mark is a position and needs no place in the ring.
+//!
+//! ```text
+//!   written ----------------------------->|       writer only
+//!   clear_to --------------->|                    writer stores, reader loads
+//!   played ------->|                              reader stores, writer loads; steps over what was cleared
+//! ```
+//!
+//! Why this is sound without a lock: each number has one storing side and only grows. The writer publishes samples
+//! (ring) before it stores `clear_to` (Release), so a reader that sees a clear (Acquire) finds all that it must drop.
+//! The reader pushes a [`Cleared`] before it stores `played` (Release), so a writer that has loaded `played` (Acquire)
+//! finds the report of every gap that `played` stepped over.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rtrb::{Consumer, Producer, RingBuffer};
+
+const SAMPLES_PER_MS: u64 = 8;
+/// Clears that the writer has not been told about yet. A further one joins the newest.
+const CLEARS_MAX: usize = 16;
+
+/// What became of one [`PlayoutWriter::write`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Samples taken, from the front; the rest did not fit.
+    pub accepted: usize,
+    /// All that waits, these samples included, rounded down to a ms.
+    pub queued_ms: u32,
+}
+
+/// A clear has acted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cleared {
+    /// As [`PlayoutWriter::clear`] named it.
+    pub id: u64,
+    /// The position where the sound was cut: the first sample that was not played.
+    pub cut: u64,
+    /// The position of the first sample that was kept. Marks in `cut < mark <= until` are never reached.
+    pub until: u64,
+    /// Samples heard, without a pause, before the cut: since the queue was last empty.
+    pub played: u64,
+}
+
+#[derive(Default)]
+struct Shared {
+    clear_to: AtomicU64,
+    played: AtomicU64,
+}
+
+/// What the reader reports: everything below `until` is gone, from `cut` on unheard.
+#[derive(Clone, Copy, Default)]
+struct Cut {
+    cut: u64,
+    until: u64,
+    played: u64,
+}
+
+pub struct PlayoutWriter {
+    ring: Producer<i16>,
+    cuts: Consumer<Cut>,
+    shared: Arc<Shared>,
+    written: u64,
+    next_clear: u64,
+    pending: VecDeque<(u64, u64)>, // id, clear_to
+    last_cut: Cut,
+}
+
+pub struct PlayoutReader {
+    ring: Consumer<i16>,
+    cuts: Producer<Cut>,
+    shared: Arc<Shared>,
+    read: u64,
+    cleared_to: u64,
+    /// Position at which the queue was last seen empty.
+    run_start: u64,
+}
+
+/// A queue of at most `capacity_ms` of 8 kHz mono sound.
+pub fn playout(capacity_ms: u32) -> (PlayoutWriter, PlayoutReader) {
+    let (ring_in, ring_out) = RingBuffer::new(capacity_ms as usize * SAMPLES_PER_MS as usize);
+    let (cuts_in, cuts_out) = RingBuffer::new(CLEARS_MAX);
+    let shared = Arc::new(Shared::default());
+    let writer = PlayoutWriter {
+        ring: ring_in,
+        cuts: cuts_out,
+        shared: shared.clone(),
+        written: 0,
+        next_clear: 1,
+        pending: VecDeque::with_capacity(CLEARS_MAX),
+        last_cut: Cut::default(),
+    };
+    let reader = PlayoutReader { ring: ring_out, cuts: cuts_in, shared, read: 0, cleared_to: 0, run_start: 0 };
+    (writer, reader)
+}
+
+impl PlayoutWriter {
+    /// Appends what fits. Shape: any number of samples. Cost: one copy, no allocation, never waits.
+    /// Samples of a clear that has not acted yet still take their place.
+    pub fn write(&mut self, samples: &[i16]) -> Written {
+        let (taken, _) = self.ring.push_partial_slice(samples);
+        let accepted = taken.len();
+        self.written += accepted as u64;
+        Written { accepted, queued_ms: self.queued_ms() }
+    }
+
+    pub fn queued_ms(&self) -> u32 {
+        // A cleared remainder is no longer queued, though the reader may not have dropped it yet.
+        let gone = self.played().max(self.shared.clear_to.load(Ordering::Relaxed));
+        ((self.written - gone) / SAMPLES_PER_MS) as u32
+    }
+
+    /// Samples written so far: the place of a mark set now.
+    pub fn position(&self) -> u64 {
+        self.written
+    }
+
+    /// Everything below this position has left for the caller, or was cleared: ask [`Self::poll_cleared`] until None
+    /// *after* reading this and forget the marks it names; of the others, those at or below are reached.
+    pub fn played(&self) -> u64 {
+        self.shared.played.load(Ordering::Acquire)
+    }
+
+    /// Drops all that was written so far, at the reader's next send phase. The id is given back by `poll_cleared`.
+    pub fn clear(&mut self) -> u64 {
+        self.shared.clear_to.store(self.written, Ordering::Release);
+        if self.pending.len() == CLEARS_MAX
+            && let Some(newest) = self.pending.back_mut()
+        {
+            newest.1 = self.written;
+            return newest.0;
+        }
+        let id = self.next_clear;
+        self.next_clear += 1;
+        self.pending.push_back((id, self.written));
+        id
+    }
+
+    /// The next clear that has acted, oldest first.
+    pub fn poll_cleared(&mut self) -> Option<Cleared> {
+        let &(id, until) = self.pending.front()?;
+        while self.last_cut.until < until {
+            self.last_cut = self.cuts.pop().ok()?;
+        }
+        self.pending.pop_front();
+        let Cut { cut, played, .. } = self.last_cut;
+        // One cut may answer several clears; what the first one reports, the next one found gone.
+        self.last_cut.cut = cut.max(until);
+        self.last_cut.played = 0;
+        Some(Cleared { id, cut: cut.min(until), until, played })
+    }
+}
+
+impl PlayoutReader {
+    /// Acts on a clear without playing: called in each send phase in which the bot's own frame goes out instead.
+    pub fn act_on_clear(&mut self) {
+        let clear_to = self.shared.clear_to.load(Ordering::Acquire);
+        if clear_to <= self.cleared_to || self.cuts.is_full() {
+            return; // nothing new; or the writer, which lets CLEARS_MAX be pending, has not read its reports
+        }
+        let cut = self.read;
+        let dropped = clear_to.saturating_sub(self.read);
+        if let Ok(chunk) = self.ring.read_chunk(dropped as usize) {
+            chunk.commit_all();
+            self.read += dropped;
+        }
+        self.cleared_to = clear_to;
+        let _ = self.cuts.push(Cut { cut, until: clear_to, played: cut - self.run_start });
+        self.run_start = self.read;
+        self.shared.played.store(self.read, Ordering::Release);
+    }
+
+    /// Takes the next samples to send. Shape: fills `out` from its front; returns how many, 0 when the queue is empty;
+    /// the rest of `out` is left as it was. Cost: one copy, no allocation, never waits.
+    pub fn pull(&mut self, out: &mut [i16]) -> usize {
+        self.act_on_clear();
+        let (taken, _) = self.ring.pop_partial_slice(out);
+        let count = taken.len();
+        if count == 0 {
+            self.run_start = self.read;
+            return 0;
+        }
+        self.read += count as u64;
+        self.shared.played.store(self.read, Ordering::Release);
+        count
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ring.is_empty()
+    }
+}
