@@ -48,7 +48,9 @@ impl Quotas {
     /// One call more in all three scopes, or none and the one that is full.
     pub fn enter(&mut self, trunk: &Trunk, route: &Route) -> Result<(), Scope> {
         let scopes = self.scopes(trunk, route);
-        if let Some((full, _)) = scopes.iter().find(|(scope, bound)| bound.is_some_and(|bound| self.count(scope) >= bound)) {
+        if let Some((full, _)) =
+            scopes.iter().find(|(scope, bound)| bound.is_some_and(|bound| self.count(scope) >= bound))
+        {
             return Err(full.clone());
         }
         for (scope, _) in scopes {

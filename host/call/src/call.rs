@@ -18,14 +18,26 @@ use crate::session::Session;
 /// Every stage may go to `Over`, and only `teardown` does that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    OpeningPorts { until: Instant },
-    StartingBot { until: Instant },
-    Ringing { until: Instant },
+    OpeningPorts {
+        until: Instant,
+    },
+    StartingBot {
+        until: Instant,
+    },
+    Ringing {
+        until: Instant,
+    },
     /// The 200 is out, and nobody has been heard of yet.
-    Answered { until: Instant },
-    Talking { until: Instant },
+    Answered {
+        until: Instant,
+    },
+    Talking {
+        until: Instant,
+    },
     /// The caller hears the route's prompt; then BYE.
-    Fallback { until: Instant },
+    Fallback {
+        until: Instant,
+    },
     /// The parts are being given back.
     Over,
 }
@@ -34,7 +46,9 @@ pub(crate) enum Stage {
 pub(crate) enum Dialog {
     Open,
     /// Our BYE or refusal is out.
-    Ending { until: Instant },
+    Ending {
+        until: Instant,
+    },
     Ended,
 }
 
@@ -55,8 +69,12 @@ pub(crate) enum Bot {
     /// It never started, or faulted: the place is kept for the fall-back.
     Dead,
     /// The call is over, and it finishes its work.
-    Lingering { until: Instant },
-    Closing { until: Instant },
+    Lingering {
+        until: Instant,
+    },
+    Closing {
+        until: Instant,
+    },
     Gone,
 }
 
@@ -89,7 +107,6 @@ const REFUSALS: &[(Cause, u16)] = &[
     (Cause::Overload, 503),
     (Cause::NoPorts, 503),
     (Cause::Drain, 503),
-    (Cause::BodyType, 415),
     (Cause::Media, 488),
     (Cause::Internal, 500),
 ];

@@ -90,6 +90,7 @@ impl Calls {
             Event::Offer { dialog, sdp } => self.offered(dialog, sdp, now),
             Event::OfferAnswered { dialog, sdp } => self.offer_answered(dialog, &sdp, now),
             Event::OfferRejected { dialog, status } => self.offer_rejected(dialog, status, now),
+            Event::OfferWithdrawn { dialog } => self.offer_withdrawn(dialog),
             Event::InfoDigit { dialog, digit, .. } => self.info_digit(dialog, digit, now),
             Event::Ended { dialog, ending } => self.dialog_ended(dialog, ending, now),
             // Of calls that we make: there are none here, `patchbay call` has its own small machine.

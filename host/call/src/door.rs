@@ -30,25 +30,54 @@ pub type CallId = sip::DialogId;
 #[derive(Debug)]
 pub enum Input {
     Sip(sip::Event),
-    PortsOpened { call: CallId, ports: Ports },
+    PortsOpened {
+        call: CallId,
+        ports: Ports,
+    },
     /// No pair is free.
-    PortsExhausted { call: CallId },
-    BotStarted { call: CallId, result: Result<Accept, StartFailure> },
+    PortsExhausted {
+        call: CallId,
+    },
+    BotStarted {
+        call: CallId,
+        result: Result<Accept, StartFailure>,
+    },
     /// What a running bot asked of its call.
-    Bot { call: CallId, act: BotAct },
+    Bot {
+        call: CallId,
+        act: BotAct,
+    },
     /// The instance is dead and will not be restarted.
-    BotFaulted { call: CallId, why: String },
+    BotFaulted {
+        call: CallId,
+        why: String,
+    },
     /// The fall-back prompt has left for the caller, to its end.
-    FallbackPlayed { call: CallId },
-    BotEnded { call: CallId, stats: Box<BotStats> },
+    FallbackPlayed {
+        call: CallId,
+    },
+    BotEnded {
+        call: CallId,
+        stats: Box<BotStats>,
+    },
     /// Digits and `DigitsSent` reach the bot beside this, on the media plane's own way; here they only count.
-    Leg { call: CallId, event: LegEvent },
+    Leg {
+        call: CallId,
+        event: LegEvent,
+    },
     /// Unasked: the media plane gave the leg up, and the call ends.
-    LegClosed { call: CallId, stats: Box<LegStats> },
+    LegClosed {
+        call: CallId,
+        stats: Box<LegStats>,
+    },
     /// The operator ends a call.
-    Hangup { call: CallId },
+    Hangup {
+        call: CallId,
+    },
     /// From now on every INVITE is refused; what still lives after `limit` gets BYE.
-    Drain { limit: Duration },
+    Drain {
+        limit: Duration,
+    },
     /// The host as a whole has more than it can do, or has no longer.
     Overload(bool),
     /// New calls go by these routes; live ones keep theirs.
@@ -61,24 +90,55 @@ pub enum Input {
 #[derive(Debug)]
 pub enum Output {
     Sip(sip::Command),
-    OpenPorts { call: CallId, want: PortsWanted },
-    FreePorts { call: CallId },
-    StartBot { call: CallId, start: Box<BotStart> },
+    OpenPorts {
+        call: CallId,
+        want: PortsWanted,
+    },
+    FreePorts {
+        call: CallId,
+    },
+    StartBot {
+        call: CallId,
+        start: Box<BotStart>,
+    },
     /// Starts sending at once, silence if there is nothing else, and receiving.
-    OpenLeg { call: CallId, leg: Box<LegOpening> },
-    UpdateLeg { call: CallId, negotiated: Box<Negotiated> },
-    CloseLeg { call: CallId },
-    BotEvent { call: CallId, event: BotEvent },
+    OpenLeg {
+        call: CallId,
+        leg: Box<LegOpening>,
+    },
+    UpdateLeg {
+        call: CallId,
+        negotiated: Box<Negotiated>,
+    },
+    CloseLeg {
+        call: CallId,
+    },
+    BotEvent {
+        call: CallId,
+        event: BotEvent,
+    },
     /// `call.send-digits` as telephone-events; the leg's `DigitsSent` goes to the bot by the media plane's own way.
-    SendDigits { call: CallId, id: u64, keys: String },
+    SendDigits {
+        call: CallId,
+        id: u64,
+        keys: String,
+    },
     /// Drops what the bot had queued and plays the route's prompt in its stead.
-    PlayFallback { call: CallId, prompt: String },
+    PlayFallback {
+        call: CallId,
+        prompt: String,
+    },
     /// Ends the bot at once, whatever it does.
-    CloseBot { call: CallId },
+    CloseBot {
+        call: CallId,
+    },
     /// The record of a call that is over. The last output for this call.
     Summary(Box<Summary>),
     /// For the log: about six a call.
-    Milestone { call: CallId, milestone: Milestone },
+    Milestone {
+        call: CallId,
+        milestone: Milestone,
+    },
     /// The last call has ended while draining.
     Drained,
 }
@@ -128,8 +188,14 @@ pub enum BotAct {
     Answer,
     /// The queue has been played already where the bot asked for that.
     Hangup,
-    SendDigits { id: u64, keys: String },
-    Note { key: String, value: String },
+    SendDigits {
+        id: u64,
+        keys: String,
+    },
+    Note {
+        key: String,
+        value: String,
+    },
     Done,
 }
 
@@ -140,11 +206,18 @@ pub enum BotEvent {
     Hold,
     Resume,
     /// By SIP INFO, only where telephone-event was not negotiated.
-    Digit { key: char },
+    Digit {
+        key: char,
+    },
     /// Digits that went by SIP INFO are out.
-    DigitsSent { id: u64 },
+    DigitsSent {
+        id: u64,
+    },
     /// No frames from now on; the bot may finish what it has begun.
-    Hangup { by: By, cause: Cause },
+    Hangup {
+        by: By,
+        cause: Cause,
+    },
 }
 
 /// All that a bot's start needs.
@@ -174,8 +247,10 @@ pub struct LegOpening {
     pub first_timestamp: u32,
     /// Source: RFC 7022 4.2, short-term.
     pub cname: String,
-    /// RTP is accepted from here and from nowhere else.
+    /// RTP is accepted from here ...
     pub media_networks: Vec<IpNet>,
+    /// ... and whether also from the SDP's address, wherever that lies.
+    pub sdp_address_allowed: bool,
     pub media_timeout: Duration,
     /// Whether a bot that wants every frame listens.
     pub frames: bool,
@@ -209,8 +284,6 @@ pub enum Cause {
     NoPorts,
     /// 503 without Retry-After for a new call, BYE for a live one.
     Drain,
-    /// 415.
-    BodyType,
     /// 488, or BYE where the answer to our own offer is of no use.
     Media,
     /// The bot's own status.
@@ -245,7 +318,6 @@ impl Cause {
         (Cause::Overload, "overload"),
         (Cause::NoPorts, "no-ports"),
         (Cause::Drain, "drain"),
-        (Cause::BodyType, "body-type"),
         (Cause::Media, "media"),
         (Cause::BotRefused, "bot-refused"),
         (Cause::BotNotLoadable, "bot-not-loadable"),
@@ -280,25 +352,62 @@ impl By {
 /// What a call's log says, one line each. Personal data (numbers, addresses) is not in here: the summary has it, redacted unless asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Milestone {
-    Received { sip_call_id: String, trunk: String, transport: sip::Transport },
-    Routed { route: String, tenant: String, plugin: String },
-    Refused { status: u16, cause: Cause, why: String },
-    BotStarted { ring: bool, after: Duration },
+    Received {
+        sip_call_id: String,
+        trunk: String,
+        transport: sip::Transport,
+    },
+    Routed {
+        route: String,
+        tenant: String,
+        plugin: String,
+    },
+    Refused {
+        status: u16,
+        cause: Cause,
+        why: String,
+    },
+    BotStarted {
+        ring: bool,
+        after: Duration,
+    },
     /// The fall-back takes the bot's place.
-    Fallback { cause: Cause, why: String },
-    Answered { after: Duration, codec: Option<Codec>, srtp: bool },
+    Fallback {
+        cause: Cause,
+        why: String,
+    },
+    Answered {
+        after: Duration,
+        codec: Option<Codec>,
+        srtp: bool,
+    },
     /// The caller is there: ACK or first packet.
-    Established { after: Duration },
+    Established {
+        after: Duration,
+    },
     Held,
     Resumed,
-    OfferRefused { why: String },
+    OfferRefused {
+        why: String,
+    },
     /// The RTP source moved: counted, and worth a line.
-    SourceMoved { from: SocketAddr, to: SocketAddr },
-    HungUp { by: By, cause: Cause, why: String },
+    SourceMoved {
+        from: Option<SocketAddr>,
+        to: SocketAddr,
+    },
+    HungUp {
+        by: By,
+        cause: Cause,
+        why: String,
+    },
     /// Something of ours did not answer by its deadline.
-    Overdue { what: &'static str },
+    Overdue {
+        what: &'static str,
+    },
     /// Ports, leg and bot are free.
-    Over { lasted: Duration },
+    Over {
+        lasted: Duration,
+    },
 }
 
 /// Everything about this host that a call depends on.
@@ -322,8 +431,10 @@ pub struct Trunk {
     /// In order of preference.
     pub codecs: Vec<Codec>,
     pub srtp: SrtpPolicy,
-    /// Where RTP may come from, beside the address in the SDP.
+    /// Where RTP may come from ...
     pub media_networks: Vec<IpNet>,
+    /// ... and whether also from the address in the SDP.
+    pub sdp_address_allowed: bool,
     pub max_calls: Option<u32>,
 }
 

@@ -47,7 +47,8 @@ impl Identity {
         let asserted: Vec<&[u8]> = asserted.into_iter().filter(|value| !value.is_empty()).collect();
         let privacy = privacy.map(text);
         let caller = Who::read(from);
-        let withheld = privacy.as_deref().is_some_and(asks_for_privacy) || caller.as_ref().is_some_and(Who::is_anonymous);
+        let withheld =
+            privacy.as_deref().is_some_and(asks_for_privacy) || caller.as_ref().is_some_and(Who::is_anonymous);
         let vouched = |value: &&[u8]| Who::read(value).is_some_and(|who| caller.as_ref() == Some(&who));
         let verdict = match () {
             _ if withheld => Verdict::Anonymous,
@@ -67,7 +68,10 @@ impl Identity {
 
 /// Source: RFC 3323 4.2; `id` is RFC 3325 9.3.
 fn asks_for_privacy(value: &str) -> bool {
-    value.split([';', ',']).map(str::trim).any(|word| ["id", "user", "header"].iter().any(|w| word.eq_ignore_ascii_case(w)))
+    value
+        .split([';', ','])
+        .map(str::trim)
+        .any(|word| ["id", "user", "header"].iter().any(|w| word.eq_ignore_ascii_case(w)))
 }
 
 /// A URI, down to what tells one caller from another.
@@ -102,7 +106,9 @@ impl PartialEq for Who {
     fn eq(&self, other: &Who) -> bool {
         match (self.digits(), other.digits()) {
             (Some(a), Some(b)) => a == b,
-            (None, None) => !self.user.is_empty() && self.user == other.user && self.host.eq_ignore_ascii_case(&other.host),
+            (None, None) => {
+                !self.user.is_empty() && self.user == other.user && self.host.eq_ignore_ascii_case(&other.host)
+            }
             _ => false,
         }
     }

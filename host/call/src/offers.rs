@@ -20,10 +20,12 @@ impl Calls {
             if call.is_over() || !call.is_answered() {
                 return calls.refuse_offer(id, 481, None);
             }
-            // Our own offer is out, and a second one may not cross it. Source: RFC 3264 4; RFC 3311 5.2.
-            if call.session.waits_for_answer() {
+            // The offer of our 200 has no answer yet, and a second one may not cross it. Source: RFC 3264 4; RFC 3311 5.2.
+            // Later ones are kept apart by the endpoint.
+            if call.leg == Leg::None {
                 return calls.refuse_offer(id, 491, None);
             }
+            call.session.forget_offer();
             let Some(offer) = sdp else {
                 let sdp = call.session.make_offer();
                 return calls.emit(Output::Sip(Command::AcceptOffer { dialog: id, sdp }));
@@ -50,7 +52,8 @@ impl Calls {
             match call.session.take_answer(sdp).cloned() {
                 Ok(now) => calls.renegotiated(call, before, now),
                 Err(unusable) => {
-                    calls.emit(Output::Milestone { call: id, milestone: Milestone::OfferRefused { why: unusable.why } });
+                    calls
+                        .emit(Output::Milestone { call: id, milestone: Milestone::OfferRefused { why: unusable.why } });
                 }
             }
         });
@@ -59,8 +62,16 @@ impl Calls {
     pub(crate) fn offer_rejected(&mut self, id: CallId, status: u16, _now: Instant) {
         self.with(id, |calls, call| {
             call.session.forget_offer();
-            calls.emit(Output::Milestone { call: id, milestone: Milestone::OfferRefused { why: format!("answered {status}") } });
+            calls.emit(Output::Milestone {
+                call: id,
+                milestone: Milestone::OfferRefused { why: format!("answered {status}") },
+            });
         });
+    }
+
+    /// The peer took its offer back, or its re-INVITE for our offer: nothing has changed.
+    pub(crate) fn offer_withdrawn(&mut self, id: CallId) {
+        self.with(id, |_, call| call.session.forget_offer());
     }
 
     fn refuse_offer(&mut self, id: CallId, status: u16, why: Option<String>) {

@@ -40,7 +40,12 @@ pub(crate) struct Session {
 impl Session {
     /// Looks whether the INVITE's offer can be answered at all, so that no port is opened for one that cannot.
     /// `signalled_from` decides about the address family where there is no offer.
-    pub fn read(body: Option<&[u8]>, trunk: &Trunk, signalled_from: IpAddr, rng: &mut impl CryptoRng) -> Result<Session, Unusable> {
+    pub fn read(
+        body: Option<&[u8]>,
+        trunk: &Trunk,
+        signalled_from: IpAddr,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Session, Unusable> {
         let first_offer = body.map(read).transpose()?;
         let peer = first_offer.as_ref().and_then(Description::audio_address).unwrap_or(signalled_from);
         let address = match peer.to_canonical() {
@@ -103,10 +108,6 @@ impl Session {
 
     pub fn negotiated(&self) -> Option<&Negotiated> {
         self.agreed.as_ref().map(|session| &session.negotiated)
-    }
-
-    pub fn waits_for_answer(&self) -> bool {
-        self.offered.is_some()
     }
 }
 

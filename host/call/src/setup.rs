@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use media::Negotiated;
 use rand::RngCore;
-use sip::{Command, Flow, HeaderName, Rejection, Request};
+use sip::{Command, Flow, Rejection, Request};
 
 use crate::call::{Bot, Call, Dialog, End, Leg, Stage};
 use crate::control::Calls;
 use crate::digits::InfoDigits;
-use crate::door::{Accept, BotStart, By, CallId, Cause, LegOpening, Milestone, Output, Ports, PortsWanted, StartFailure, Trunk};
+use crate::door::{
+    Accept, BotStart, By, CallId, Cause, LegOpening, Milestone, Output, Ports, PortsWanted, StartFailure, Trunk,
+};
 use crate::record::{Facts, call_name, codec_name, summary, transport_name};
 use crate::session::{Session, Unusable};
 use crate::teardown::rejection;
@@ -23,27 +25,34 @@ impl Calls {
             return self.emit(Output::Sip(Command::Reject { dialog: id, rejection }));
         };
         let facts = Facts::read(request, flow, &trunk, &self.limits, now, self.wall.unix_ms_at(now));
-        let received =
-            Milestone::Received { sip_call_id: facts.sip_call_id.clone(), trunk: trunk.name.clone(), transport: flow.transport };
+        let received = Milestone::Received {
+            sip_call_id: facts.sip_call_id.clone(),
+            trunk: trunk.name.clone(),
+            transport: flow.transport,
+        };
         self.emit(Output::Milestone { call: id, milestone: received });
 
         let route = match self.admit(&trunk, &facts) {
             Ok(route) => route,
             Err(end) => return self.turn_away(id, facts, end, now),
         };
-        let session = body(request)
-            .and_then(|body| Session::read(body, &trunk, flow.remote.ip(), &mut self.rng).map_err(unusable));
-        let session = match session {
+        // A body of another type that matters was refused by the endpoint (415).
+        let session = match Session::read(sip::session_of(request), &trunk, flow.remote.ip(), &mut self.rng) {
             Ok(session) => session,
-            Err(end) => {
+            Err(why) => {
                 self.quotas.leave(&trunk, &route);
-                return self.turn_away(id, facts, end, now);
+                return self.turn_away(id, facts, unusable(why), now);
             }
         };
-        let routed = Milestone::Routed { route: route.name.clone(), tenant: route.tenant.clone(), plugin: route.plugin.clone() };
+        let routed =
+            Milestone::Routed { route: route.name.clone(), tenant: route.tenant.clone(), plugin: route.plugin.clone() };
         self.emit(Output::Milestone { call: id, milestone: routed });
-        let want =
-            PortsWanted { ipv6: session.wants_ipv6(), trunk: flow.trunk, listener: flow.listener, peer: flow.remote.ip() };
+        let want = PortsWanted {
+            ipv6: session.wants_ipv6(),
+            trunk: flow.trunk,
+            listener: flow.listener,
+            peer: flow.remote.ip(),
+        };
         self.emit(Output::OpenPorts { call: id, want });
         self.keep(Call {
             id,
@@ -77,7 +86,11 @@ impl Calls {
         let waiting = self.calls.get(&id).is_some_and(|call| matches!(call.stage, Stage::OpeningPorts { .. }));
         if !waiting {
             let in_use = self.calls.get(&id).is_some_and(|call| call.ports == Some(ports));
-            return if in_use { debug_assert!(false, "opened twice") } else { self.emit(Output::FreePorts { call: id }) };
+            return if in_use {
+                debug_assert!(false, "opened twice")
+            } else {
+                self.emit(Output::FreePorts { call: id })
+            };
         }
         self.with(id, |calls, call| {
             call.ports = Some(ports);
@@ -201,24 +214,12 @@ impl Calls {
             first_timestamp: self.rng.next_u32(),
             cname: cname.iter().map(|byte| format!("{byte:02x}")).collect(),
             media_networks: trunk.media_networks.clone(),
+            sdp_address_allowed: trunk.sdp_address_allowed,
             media_timeout: self.limits.media_timeout,
             frames: call.frames,
         };
         self.emit(Output::OpenLeg { call: call.id, leg: Box::new(leg) });
         call.leg = Leg::Open;
-    }
-}
-
-/// The INVITE's session description. None: it has no body, and wants our offer.
-/// Errors: 415 for any other type; a body without a type is taken for a session description (RFC 3261 20.15 leaves it open).
-fn body(request: &Request) -> Result<Option<&[u8]>, End> {
-    if request.body().is_empty() {
-        return Ok(None);
-    }
-    match request.content_type().as_deref() {
-        Some("application/sdp") => Ok(Some(request.body())),
-        None if !request.headers().contains(HeaderName::ContentType) => Ok(Some(request.body())),
-        _ => Err(End::host(Cause::BodyType, "the body is no session description")),
     }
 }
 

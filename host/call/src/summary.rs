@@ -119,7 +119,8 @@ impl Summary {
 
     /// One line, no line break in it. Cost: one allocation per call's end.
     pub fn to_json_line(&self) -> String {
-        serde_json::to_string(self).expect("strings, numbers and enums only: nothing in a summary can fail to serialise")
+        serde_json::to_string(self)
+            .expect("strings, numbers and enums only: nothing in a summary can fail to serialise")
     }
 }
 

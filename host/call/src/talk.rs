@@ -68,7 +68,7 @@ impl Calls {
                     calls.close(call, End::host(Cause::MediaTimeout, why), now);
                 }
                 // The bot hears of these on the media plane's own way; the leg counts them.
-                LegEvent::Digit { .. } | LegEvent::DigitsSent { .. } => {}
+                LegEvent::Digit { .. } | LegEvent::DigitsSent { .. } | LegEvent::DigitsCancelled { .. } => {}
             }
         });
     }

@@ -92,12 +92,10 @@ impl Calls {
     pub(crate) fn dialog_ended(&mut self, id: CallId, ending: Ending, now: Instant) {
         self.with(id, |calls, call| {
             call.dialog = Dialog::Ended;
-            if let Some(end) = end_of(ending) {
-                calls.close(call, end, now);
-            } else {
-                // It answers what we did; with nothing of ours before it, it is a fault of the endpoint's.
-                calls.close(call, End::host(Cause::Internal, "the dialog ended by itself"), now);
+            if let Ending::Rejected { status } = ending {
+                call.facts.status = Some(status);
             }
+            calls.close(call, end_of(ending), now);
         });
     }
 
@@ -208,17 +206,19 @@ impl Calls {
     }
 }
 
-/// What the endpoint's word means for the call. None: it only completes what we did ourselves.
-fn end_of(ending: Ending) -> Option<End> {
+/// What the endpoint's word means for a call that has not ended yet.
+fn end_of(ending: Ending) -> End {
     let text = |reason: Option<Reason>| reason.map(|reason| reason.text).unwrap_or_default();
-    Some(match ending {
+    match ending {
         Ending::PeerBye { reason } => End::new(By::Caller, Cause::Bye, text(reason)),
         Ending::Cancelled => End::new(By::Caller, Cause::Cancel, ""),
         Ending::NoAck => End::host(Cause::NoAck, "our 200 was not acknowledged"),
         Ending::SessionExpired => End::host(Cause::SessionExpired, "the session was not refreshed"),
         Ending::Gone { status } => End::host(Cause::Gone, format!("a request of ours was answered {status}")),
-        Ending::OurBye | Ending::Rejected { .. } | Ending::Refused { .. } => return None,
-    })
+        // The INVITE's own Expires, or the endpoint's bound for an answer.
+        Ending::Rejected { status } => End { status, ..End::host(Cause::NotAnswered, "no answer in time") },
+        Ending::OurBye | Ending::Refused { .. } => End::host(Cause::Internal, "the dialog ended by itself"),
+    }
 }
 
 /// The refusal as the peer reads it: Retry-After where waiting helps, and the cause in a Reason header.

@@ -13,6 +13,7 @@ pub(crate) fn trunk(name: &str) -> Trunk {
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         srtp: SrtpPolicy::Prefer,
         media_networks: vec!["192.0.2.0/24".parse().expect("a network")],
+        sdp_address_allowed: true,
         max_calls: None,
     }
 }

@@ -1,0 +1,9 @@
+//! Every way a call can go, in virtual time: what the calls tell the edge, word by word, and that nothing is left behind.
+
+mod bounds;
+mod offers;
+mod record;
+mod scene;
+mod setup;
+mod talk;
+mod teardown;
