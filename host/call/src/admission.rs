@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::call::End;
 use crate::control::{Calls, Drain};
-use crate::door::{Cause, Tenant, Trunk};
+use crate::door::Cause;
 use crate::record::Facts;
 use crate::routing::Route;
+use crate::settings::{Tenant, Trunk};
 
 /// What a quota is counted against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -12,8 +12,9 @@ use rand::rngs::StdRng;
 
 use crate::admission::Quotas;
 use crate::call::{Bot, Call, Dialog, End, Leg};
-use crate::door::{CallId, Cause, Input, Limits, Live, Output, Settings, Trunk, WallClock};
+use crate::door::{CallId, Cause, Input, Live, Output};
 use crate::routing::Routing;
+use crate::settings::{Limits, Settings, Trunk, WallClock};
 
 /// All calls of this host, as one state machine.
 pub struct Calls {

@@ -8,9 +8,10 @@ use sip::{Flow, HeaderName, Request, Transport};
 
 use crate::call::{Call, End};
 use crate::control::Calls;
-use crate::door::{BotStats, CallId, Limits, Milestone, Output, Trunk};
+use crate::door::{BotStats, CallId, Milestone, Output};
 use crate::identity::Identity;
 use crate::routing::{Route, called_number};
+use crate::settings::{Limits, Trunk};
 use crate::summary::{BotRecord, MediaRecord, Summary, ms, us_per_frame};
 
 /// What the INVITE said, and what happened since.

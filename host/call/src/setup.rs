@@ -10,10 +10,11 @@ use crate::call::{Bot, Call, Dialog, End, Leg, Stage};
 use crate::control::Calls;
 use crate::digits::InfoDigits;
 use crate::door::{
-    Accept, BotStart, By, CallId, Cause, LegOpening, Milestone, Output, Ports, PortsWanted, StartFailure, Trunk,
+    Accept, BotStart, By, CallId, Cause, LegOpening, Milestone, Output, Ports, PortsWanted, StartFailure,
 };
 use crate::record::{Facts, call_name, codec_name, summary, transport_name};
 use crate::session::{Session, Unusable};
+use crate::settings::Trunk;
 use crate::teardown::rejection;
 
 impl Calls {

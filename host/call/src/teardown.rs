@@ -13,7 +13,8 @@ use sip::{Command, Ending, Reason, Rejection};
 
 use crate::call::{Bot, Call, Dialog, End, Leg, Stage};
 use crate::control::{Calls, Drain};
-use crate::door::{BotEvent, BotStats, By, CallId, Cause, Limits, Milestone, Output};
+use crate::door::{BotEvent, BotStats, By, CallId, Cause, Milestone, Output};
+use crate::settings::Limits;
 
 /// Bytes of a Reason text: it may come from a bot.
 const REASON_BYTES: usize = 120;
