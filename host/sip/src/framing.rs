@@ -76,9 +76,7 @@ impl StreamReader {
 
     /// Whether a message has begun and not ended: the edge puts a deadline on that. Ask after iterating.
     pub fn is_unfinished(&self) -> bool {
-        self.buffer[self.start..]
-            .iter()
-            .any(|b| !b"\r\n".contains(b))
+        self.buffer[self.start..].iter().any(|b| !b"\r\n".contains(b))
     }
 
     pub fn is_broken(&self) -> bool {
@@ -108,12 +106,7 @@ impl StreamReader {
 
     /// Reads the head, if it is there, and sets `message_bytes`.
     fn read_head(&mut self) -> Result<Option<usize>, FramingError> {
-        let fail = |problem| {
-            Err(FramingError {
-                problem,
-                head: Vec::new(),
-            })
-        };
+        let fail = |problem| Err(FramingError { problem, head: Vec::new() });
         let pending = self.pending();
         let window = &pending[..pending.len().min(MAX_MESSAGE_BYTES)];
         if !self.started {
@@ -140,16 +133,10 @@ impl StreamReader {
         };
         let head = &window[..end + 2];
         let length = body_bytes(head).and_then(|body| {
-            let whole = head
-                .len()
-                .checked_add(body)
-                .filter(|&whole| whole <= MAX_MESSAGE_BYTES);
+            let whole = head.len().checked_add(body).filter(|&whole| whole <= MAX_MESSAGE_BYTES);
             whole.ok_or(FramingProblem::TooLarge)
         });
-        length.map(Some).map_err(|problem| FramingError {
-            problem,
-            head: head.to_vec(),
-        })
+        length.map(Some).map_err(|problem| FramingError { problem, head: head.to_vec() })
     }
 }
 
@@ -168,8 +155,7 @@ fn body_bytes(head: &[u8]) -> Result<usize, FramingProblem> {
         match HeaderName::from_bytes(&line[name]) {
             Some(HeaderName::ContentType) => typed = true,
             Some(HeaderName::ContentLength) => {
-                let value: usize =
-                    parse_digits(&line[value]).ok_or(FramingProblem::BadContentLength)?;
+                let value: usize = parse_digits(&line[value]).ok_or(FramingProblem::BadContentLength)?;
                 if length.is_some_and(|earlier| earlier != value) {
                     return Err(FramingProblem::ConflictingContentLength);
                 }

@@ -11,33 +11,20 @@ pub fn fuzz_message(data: &[u8]) {
         Ok(message) => {
             let bytes = write(&message);
             let again = Message::parse(&bytes).expect("what we write can be read");
-            assert!(
-                same(&message, &again),
-                "written and read again it is another message"
-            );
+            assert!(same(&message, &again), "written and read again it is another message");
             assert_eq!(write(&again), bytes, "writing is stable");
             touch(&message);
             if let Message::Request(mut request) = message {
                 request.note_source(source);
-                let response = crate::Response::to_request(&request, 200)
-                    .to_tag("t")
-                    .record_route()
-                    .build();
-                assert!(
-                    Message::parse(&response.to_bytes()).is_ok(),
-                    "our answer to a readable request can be read"
-                );
+                let response = crate::Response::to_request(&request, 200).to_tag("t").record_route().build();
+                assert!(Message::parse(&response.to_bytes()).is_ok(), "our answer to a readable request can be read");
             }
         }
         Err(error) => {
             let Some(refusal) = error.refusal else { return };
             let answer = refusal.to_bytes(source, "t");
             let body = crate::reader::find_head_end(&answer, 0).expect("the answer's head ends");
-            assert_eq!(
-                body + 2,
-                answer.len(),
-                "nothing in the refused request adds a body or a head to its answer"
-            );
+            assert_eq!(body + 2, answer.len(), "nothing in the refused request adds a body or a head to its answer");
         }
     }
 }
@@ -56,23 +43,16 @@ fn same(a: &Message, b: &Message) -> bool {
             Message::Request(request) => request.headers(),
             Message::Response(response) => response.headers(),
         };
-        let kept = headers
-            .iter()
-            .filter(|(name, _)| *name != HeaderName::ContentLength.as_str());
-        kept.map(|(name, value)| (name.to_owned(), value.to_vec()))
-            .collect()
+        let kept = headers.iter().filter(|(name, _)| *name != HeaderName::ContentLength.as_str());
+        kept.map(|(name, value)| (name.to_owned(), value.to_vec())).collect()
     };
     let start = |message: &Message| match message {
-        Message::Request(request) => (
-            request.method().to_string(),
-            request.uri().to_string().into_bytes(),
-            request.body().to_vec(),
-        ),
-        Message::Response(response) => (
-            response.status().to_string(),
-            response.phrase_bytes().to_vec(),
-            response.body().to_vec(),
-        ),
+        Message::Request(request) => {
+            (request.method().to_string(), request.uri().to_string().into_bytes(), request.body().to_vec())
+        }
+        Message::Response(response) => {
+            (response.status().to_string(), response.phrase_bytes().to_vec(), response.body().to_vec())
+        }
     };
     lines(a) == lines(b) && start(a) == start(b)
 }
@@ -82,18 +62,11 @@ fn touch(message: &Message) {
     let Message::Request(request) = message else {
         return;
     };
-    let addresses = request
-        .routes()
-        .chain(request.record_routes())
-        .chain(request.asserted_identities());
+    let addresses = request.routes().chain(request.record_routes()).chain(request.asserted_identities());
     for address in addresses.chain([request.from().clone(), request.to().clone()]) {
         let (uri, route) = (address.uri(), address.to_route());
         let again = crate::NameAddr::parse_route(&route).expect("a route we write can be read");
-        assert_eq!(
-            again.uri(),
-            uri,
-            "a Route of ours leads where the Record-Route said"
-        );
+        assert_eq!(again.uri(), uri, "a Route of ours leads where the Record-Route said");
         let _ = (
             address.display(),
             address.tag(),
@@ -104,13 +77,7 @@ fn touch(message: &Message) {
             uri.password(),
         );
     }
-    let _ = (
-        request.contact(),
-        request.content_type(),
-        request.session_expires(),
-        request.min_se(),
-        request.reason(),
-    );
+    let _ = (request.contact(), request.content_type(), request.session_expires(), request.min_se(), request.reason());
     let _ = (
         request.max_forwards(),
         request.via().received(),
@@ -133,10 +100,7 @@ fn frames(data: &[u8], step: usize) -> Vec<Result<Frame, FramingError>> {
     for bytes in data.chunks(step) {
         reader.push(bytes);
         frames.extend(reader.by_ref());
-        assert!(
-            reader.buffered() <= crate::limits::MAX_MESSAGE_BYTES,
-            "the reader keeps one message at most"
-        );
+        assert!(reader.buffered() <= crate::limits::MAX_MESSAGE_BYTES, "the reader keeps one message at most");
     }
     frames
 }

@@ -40,18 +40,10 @@ impl NameAddr {
         let open = find_outside(value, b"<", false).ok_or(NameAddrError)?;
         let bracketed = open < value.len();
         let (display_end, uri, params_at) = if bracketed {
-            let close = open
-                + value[open..]
-                    .iter()
-                    .position(|&b| b == b'>')
-                    .ok_or(NameAddrError)?;
+            let close = open + value[open..].iter().position(|&b| b == b'>').ok_or(NameAddrError)?;
             (open, trim(&value[open + 1..close]), close + 1)
         } else {
-            let end = if route {
-                value.len()
-            } else {
-                value.iter().position(|&b| b == b';').unwrap_or(value.len())
-            };
+            let end = if route { value.len() } else { value.iter().position(|&b| b == b';').unwrap_or(value.len()) };
             (0, trim(&value[..end]), end)
         };
         let uri = Uri::parse(uri).map_err(|_| NameAddrError)?;
@@ -67,13 +59,7 @@ impl NameAddr {
         if tag.is_some_and(|tag| tag.is_empty() || std::str::from_utf8(tag).is_err()) {
             return Err(NameAddrError);
         }
-        Ok(NameAddr {
-            raw: value.into(),
-            display_end,
-            uri,
-            params_at,
-            bracketed,
-        })
+        Ok(NameAddr { raw: value.into(), display_end, uri, params_at, bracketed })
     }
 
     /// The value as it was sent, white space around it gone.
@@ -95,9 +81,7 @@ impl NameAddr {
                     escaped = b == b'\\' && !escaped;
                     !escaped
                 });
-                Some(Cow::Owned(
-                    String::from_utf8_lossy(&kept.collect::<Vec<u8>>()).into_owned(),
-                ))
+                Some(Cow::Owned(String::from_utf8_lossy(&kept.collect::<Vec<u8>>()).into_owned()))
             }
             [b'"', inner @ .., b'"'] => Some(String::from_utf8_lossy(inner)),
             plain => Some(String::from_utf8_lossy(plain)),
@@ -111,9 +95,7 @@ impl NameAddr {
 
     /// A header parameter, quotes off, escapes kept; empty for a flag, None also if it is not UTF-8.
     pub fn param(&self, name: &str) -> Option<&str> {
-        Params::new(&self.raw[self.params_at..])
-            .get(name)
-            .and_then(|value| std::str::from_utf8(value).ok())
+        Params::new(&self.raw[self.params_at..]).get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// The same value with `;tag=` at its end; unchanged if it has a tag, or if `tag` is no token.

@@ -38,9 +38,7 @@ pub(crate) fn parse_digits<T: TryFrom<u64>>(text: &[u8]) -> Option<T> {
     }
     let mut number = 0u64;
     for digit in text {
-        number = number
-            .checked_mul(10)?
-            .checked_add(u64::from(digit - b'0'))?;
+        number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
     }
     T::try_from(number).ok()
 }
@@ -132,10 +130,7 @@ impl<'a> Iterator for Params<'a> {
 
 /// A token, or what a URI's paramchar allows beside it.
 fn is_param_name(name: &[u8]) -> bool {
-    !name.is_empty()
-        && name
-            .iter()
-            .all(|&b| is_token_byte(b) || b"[]/:&$()".contains(&b))
+    !name.is_empty() && name.iter().all(|&b| is_token_byte(b) || b"[]/:&$()".contains(&b))
 }
 
 fn is_param_value(value: &[u8]) -> bool {

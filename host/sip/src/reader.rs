@@ -110,10 +110,7 @@ pub struct Refusal {
 
 impl From<Problem> for ParseError {
     fn from(problem: Problem) -> ParseError {
-        ParseError {
-            problem,
-            refusal: None,
-        }
+        ParseError { problem, refusal: None }
     }
 }
 
@@ -124,9 +121,7 @@ impl Message {
     pub fn parse(bytes: &[u8]) -> Result<Message, ParseError> {
         let bytes = skip_empty_lines(bytes);
         let (bytes, too_large) = match bytes.get(..MAX_MESSAGE_BYTES) {
-            Some(start) if bytes.len() > MAX_MESSAGE_BYTES => {
-                (start, Some(Problem::MessageTooLarge))
-            }
+            Some(start) if bytes.len() > MAX_MESSAGE_BYTES => (start, Some(Problem::MessageTooLarge)),
             _ => (bytes, None),
         };
         let line_end = find_line_end(bytes, 0).unwrap_or(bytes.len());
@@ -143,10 +138,7 @@ impl Message {
         let is_response = is_status_line(line);
         let refuse = |problem, headers: Headers| {
             let answerable = !is_ack && !is_response && headers.contains(HeaderName::Via);
-            ParseError {
-                problem,
-                refusal: answerable.then(|| Box::new(Refusal { problem, headers })),
-            }
+            ParseError { problem, refusal: answerable.then(|| Box::new(Refusal { problem, headers })) }
         };
         let start = match (start, too_large.or(header_problem)) {
             (Err(problem), _) | (Ok(_), Some(problem)) => return Err(refuse(problem, headers)),
@@ -156,11 +148,8 @@ impl Message {
             Ok(body) => body.to_vec(),
             Err(problem) => return Err(refuse(problem, headers)),
         };
-        let common =
-            Common::read(headers, body).map_err(|(problem, headers)| refuse(problem, headers))?;
-        start
-            .join(common)
-            .map_err(|(problem, headers)| refuse(problem, headers))
+        let common = Common::read(headers, body).map_err(|(problem, headers)| refuse(problem, headers))?;
+        start.join(common).map_err(|(problem, headers)| refuse(problem, headers))
     }
 }
 
@@ -171,28 +160,19 @@ enum StartLine {
 
 impl StartLine {
     fn read(line: &[u8]) -> Result<StartLine, Problem> {
-        if is_status_line(line) {
-            Self::read_status(line)
-        } else {
-            Self::read_request(line)
-        }
+        if is_status_line(line) { Self::read_status(line) } else { Self::read_request(line) }
     }
 
     /// `SIP/2.0 200 OK`; the phrase may be empty, and even the space before it missing.
     fn read_status(line: &[u8]) -> Result<StartLine, Problem> {
         let mut words = line.splitn(3, |&b| b == b' ');
-        let (version, code, phrase) = (
-            words.next().unwrap_or_default(),
-            words.next().unwrap_or_default(),
-            words.next().unwrap_or_default(),
-        );
+        let (version, code, phrase) =
+            (words.next().unwrap_or_default(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
         if !version.eq_ignore_ascii_case(b"SIP/2.0") {
             return Err(Problem::BadVersion);
         }
         let three_digits = (code.len() == 3).then(|| parse_digits(code)).flatten();
-        let status = three_digits
-            .filter(|status| (100..700).contains(status))
-            .ok_or(Problem::BadStatusLine)?;
+        let status = three_digits.filter(|status| (100..700).contains(status)).ok_or(Problem::BadStatusLine)?;
         if line.len() > MAX_START_LINE_BYTES || has_line_break(phrase) {
             return Err(Problem::BadStatusLine);
         }
@@ -202,21 +182,14 @@ impl StartLine {
     /// `METHOD uri SIP/2.0` with single spaces (RFC 3261 7.1).
     fn read_request(line: &[u8]) -> Result<StartLine, Problem> {
         let words: Vec<&[u8]> = line.trim_ascii_end().splitn(4, |&b| b == b' ').collect();
-        let version = line
-            .trim_ascii_end()
-            .rsplit(|&b| is_space(b))
-            .next()
-            .unwrap_or_default();
+        let version = line.trim_ascii_end().rsplit(|&b| is_space(b)).next().unwrap_or_default();
         if !is_version(version) || !is_token(words[0]) || words.len() < 3 {
             return Err(Problem::NotSip);
         }
         if !version.eq_ignore_ascii_case(b"SIP/2.0") {
             return Err(Problem::BadVersion);
         }
-        if words.len() > 3
-            || line.trim_ascii_end().len() < line.len()
-            || words[0].len() > MAX_METHOD_BYTES
-        {
+        if words.len() > 3 || line.trim_ascii_end().len() < line.len() || words[0].len() > MAX_METHOD_BYTES {
             return Err(Problem::BadRequestLine);
         }
         let uri = Uri::parse(words[1]).map_err(|error| match error {
@@ -233,9 +206,7 @@ impl StartLine {
 
     fn join(self, common: Common) -> Result<Message, (Problem, Headers)> {
         match self {
-            StartLine::Response(status, phrase) => Ok(Message::Response(Response::from_parts(
-                status, phrase, common,
-            ))),
+            StartLine::Response(status, phrase) => Ok(Message::Response(Response::from_parts(status, phrase, common))),
             StartLine::Request(method, uri) => match common.request_problem(&method, &uri) {
                 Some(problem) => Err((problem, common.headers)),
                 None => Ok(Message::Request(Request::from_parts(method, uri, common))),
@@ -259,17 +230,12 @@ fn is_version(word: &[u8]) -> bool {
         return false;
     };
     let mut parts = number.splitn(2, |&b| b == b'.');
-    let mut digits = || {
-        parts
-            .next()
-            .is_some_and(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit))
-    };
+    let mut digits = || parts.next().is_some_and(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit));
     name.eq_ignore_ascii_case(b"SIP/") && digits() && digits()
 }
 
 fn is_status_line(line: &[u8]) -> bool {
-    line.get(..4)
-        .is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"))
+    line.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"))
 }
 
 fn has_line_break(text: &[u8]) -> bool {
@@ -337,27 +303,13 @@ pub(crate) fn split_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>), Pr
     if has_line_break(line) {
         return Err(Problem::LoneLineBreak);
     }
-    let colon = line
-        .iter()
-        .position(|&b| b == b':')
-        .ok_or(Problem::BadHeaderLine)?;
-    let spaces_before = |end: usize, start: usize| {
-        line[start..end]
-            .iter()
-            .rev()
-            .take_while(|b| is_space(**b))
-            .count()
-    };
+    let colon = line.iter().position(|&b| b == b':').ok_or(Problem::BadHeaderLine)?;
+    let spaces_before = |end: usize, start: usize| line[start..end].iter().rev().take_while(|b| is_space(**b)).count();
     let name = 0..colon - spaces_before(colon, 0);
     if !is_token(&line[name.clone()]) {
         return Err(Problem::BadHeaderLine);
     }
-    let start = colon
-        + 1
-        + line[colon + 1..]
-            .iter()
-            .take_while(|b| is_space(**b))
-            .count();
+    let start = colon + 1 + line[colon + 1..].iter().take_while(|b| is_space(**b)).count();
     Ok((name, start..line.len() - spaces_before(line.len(), start)))
 }
 
@@ -384,10 +336,7 @@ fn read_head(bytes: &[u8], line_end: usize) -> (Headers, &[u8], Option<Problem>)
         let start = line.start;
         match split_line(headers.slice(line)) {
             Ok((name, value)) => {
-                headers.add_line(
-                    start + name.start..start + name.end,
-                    start + value.start..start + value.end,
-                );
+                headers.add_line(start + name.start..start + name.end, start + value.start..start + value.end);
             }
             Err(wrong) => problem = problem.or(Some(wrong)),
         }

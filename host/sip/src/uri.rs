@@ -75,31 +75,19 @@ impl Uri {
             Scheme::Tel => uri.locate_tel(colon + 1),
             Scheme::Other => colon + 1 < text.len(),
         };
-        if well_formed {
-            Ok(uri)
-        } else {
-            Err(UriError::Malformed)
-        }
+        if well_formed { Ok(uri) } else { Err(UriError::Malformed) }
     }
 
     fn locate_sip(&mut self, start: usize) -> bool {
         let text = self.text.as_bytes();
         let mut at = start;
         // Neither parameters nor headers may hold a bare `@`, so what stands before one is always the user part.
-        let mut ats = text
-            .iter()
-            .enumerate()
-            .skip(start)
-            .filter(|(_, b)| **b == b'@')
-            .map(|(i, _)| i);
+        let mut ats = text.iter().enumerate().skip(start).filter(|(_, b)| **b == b'@').map(|(i, _)| i);
         if let Some(sign) = ats.next() {
             if ats.next().is_some() {
                 return false;
             }
-            let user_end = text[start..sign]
-                .iter()
-                .position(|&b| b == b':')
-                .map_or(sign, |i| start + i);
+            let user_end = text[start..sign].iter().position(|&b| b == b':').map_or(sign, |i| start + i);
             if user_end == start {
                 return false;
             }
@@ -111,10 +99,7 @@ impl Uri {
             return false;
         };
         (self.host, self.port) = (host, port);
-        let question = text[end..]
-            .iter()
-            .position(|&b| b == b'?')
-            .map_or(text.len(), |i| end + i);
+        let question = text[end..].iter().position(|&b| b == b'?').map_or(text.len(), |i| end + i);
         self.params = range(end, question);
         self.headers = (question < text.len()).then(|| range(question + 1, text.len()));
         Params::new(&text[end..question]).are_well_formed()
@@ -122,21 +107,14 @@ impl Uri {
 
     fn locate_tel(&mut self, start: usize) -> bool {
         let text = self.text.as_bytes();
-        let end = text[start..]
-            .iter()
-            .position(|&b| b == b';')
-            .map_or(text.len(), |i| start + i);
+        let end = text[start..].iter().position(|&b| b == b';').map_or(text.len(), |i| start + i);
         let number = &text[start..end];
         let digits = number.strip_prefix(b"+").unwrap_or(number);
         self.host = range(start, end);
         self.params = range(end, text.len());
         // Local numbers may be extension names (RFC 3966 5.1.5 allows hex digits, * and #), with visual separators.
-        digits
-            .iter()
-            .any(|b| b.is_ascii_hexdigit() || b"*#".contains(b))
-            && digits
-                .iter()
-                .all(|b| b.is_ascii_hexdigit() || b"*#-.()".contains(b))
+        digits.iter().any(|b| b.is_ascii_hexdigit() || b"*#".contains(b))
+            && digits.iter().all(|b| b.is_ascii_hexdigit() || b"*#-.()".contains(b))
             && Params::new(&text[end..]).are_well_formed()
     }
 
@@ -200,9 +178,7 @@ impl Uri {
 
     /// A URI parameter as sent; empty for a flag like `;lr`.
     pub fn param(&self, name: &str) -> Option<&str> {
-        Params::new(self.slice(&self.params).as_bytes())
-            .get(name)
-            .and_then(|value| std::str::from_utf8(value).ok())
+        Params::new(self.slice(&self.params).as_bytes()).get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// Everything after the host, with the leading semicolon: `;transport=tls;lr`.
@@ -246,27 +222,19 @@ fn range(start: usize, end: usize) -> Range<u16> {
 
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
 }
 
 /// A host and perhaps a port from `start` on. Returns the host without brackets, the port, and where they end.
 /// Errors: None for an empty or misspelt host, IPv6 without brackets, a port beyond 65535.
-pub(crate) fn locate_host_port(
-    text: &[u8],
-    start: usize,
-) -> Option<(Range<u16>, Option<u16>, usize)> {
+pub(crate) fn locate_host_port(text: &[u8], start: usize) -> Option<(Range<u16>, Option<u16>, usize)> {
     let rest = text.get(start..)?;
     let (host, mut end) = if rest.first() == Some(&b'[') {
         let close = rest.iter().position(|&b| b == b']')?;
         parse_ip(std::str::from_utf8(&rest[1..close]).ok()?).filter(IpAddr::is_ipv6)?;
         (range(start + 1, start + close), start + close + 1)
     } else {
-        let len = rest
-            .iter()
-            .position(|b| !(b.is_ascii_alphanumeric() || b"-._".contains(b)))
-            .unwrap_or(rest.len());
+        let len = rest.iter().position(|b| !(b.is_ascii_alphanumeric() || b"-._".contains(b))).unwrap_or(rest.len());
         (range(start, start + len), start + len)
     };
     if host.is_empty() {
@@ -274,10 +242,7 @@ pub(crate) fn locate_host_port(
     }
     let mut port = None;
     if text.get(end) == Some(&b':') {
-        let digits = text[end + 1..]
-            .iter()
-            .position(|b| !b.is_ascii_digit())
-            .unwrap_or(text.len() - end - 1);
+        let digits = text[end + 1..].iter().position(|b| !b.is_ascii_digit()).unwrap_or(text.len() - end - 1);
         port = Some(parse_digits(&text[end + 1..end + 1 + digits])?);
         end += 1 + digits;
     }
@@ -289,12 +254,7 @@ pub(crate) fn locate_host_port(
 /// (RFC 5118 4.10).
 pub(crate) fn parse_ip(host: &str) -> Option<IpAddr> {
     host.parse().ok().or_else(|| {
-        host.contains(":::").then(|| {
-            host.replacen(":::", "::", 1)
-                .parse::<Ipv6Addr>()
-                .ok()
-                .map(IpAddr::V6)
-        })?
+        host.contains(":::").then(|| host.replacen(":::", "::", 1).parse::<Ipv6Addr>().ok().map(IpAddr::V6))?
     })
 }
 
@@ -306,9 +266,7 @@ fn unescape(text: &str) -> Cow<'_, str> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let escaped = (bytes[at] == b'%')
-            .then(|| hex(bytes.get(at + 1..at + 3)?))
-            .flatten();
+        let escaped = (bytes[at] == b'%').then(|| hex(bytes.get(at + 1..at + 3)?)).flatten();
         out.push(escaped.unwrap_or(bytes[at]));
         at += if escaped.is_some() { 3 } else { 1 };
     }

@@ -37,27 +37,15 @@ impl Via {
         let bytes = text.as_bytes();
         let first = text.find('/').ok_or(ViaError)?;
         let second = first + 1 + text[first + 1..].find('/').ok_or(ViaError)?;
-        let protocol = trim(&bytes[..first]).eq_ignore_ascii_case(b"SIP")
-            && trim(&bytes[first + 1..second]) == b"2.0";
+        let protocol = trim(&bytes[..first]).eq_ignore_ascii_case(b"SIP") && trim(&bytes[first + 1..second]) == b"2.0";
         let at = second + 1 + leading_spaces(&bytes[second + 1..]);
-        let end = at
-            + bytes[at..]
-                .iter()
-                .position(|b| b" \t".contains(b))
-                .ok_or(ViaError)?;
+        let end = at + bytes[at..].iter().position(|b| b" \t".contains(b)).ok_or(ViaError)?;
         let sent_by = end + leading_spaces(&bytes[end..]);
         let (host, port, after) = locate_sent_by(bytes, sent_by).ok_or(ViaError)?;
-        let via = Via {
-            raw: text.into(),
-            transport: at..end,
-            host,
-            port,
-            sent_by: sent_by..after,
-        };
+        let via = Via { raw: text.into(), transport: at..end, host, port, sent_by: sent_by..after };
         let branch = via.param("branch");
         let bad_branch = branch.is_some_and(|branch| branch.is_empty() || branch == MAGIC_COOKIE);
-        if !protocol || !is_token(&bytes[at..end]) || bad_branch || !via.params().are_well_formed()
-        {
+        if !protocol || !is_token(&bytes[at..end]) || bad_branch || !via.params().are_well_formed() {
             return Err(ViaError);
         }
         Ok(via)
@@ -96,23 +84,18 @@ impl Via {
 
     /// Whether the branch was made by RFC 3261 rules; otherwise RFC 2543's matching holds.
     pub fn has_magic_cookie(&self) -> bool {
-        self.branch().is_some_and(|branch| {
-            branch
-                .get(..7)
-                .is_some_and(|start| start.eq_ignore_ascii_case(MAGIC_COOKIE))
-        })
+        self.branch()
+            .is_some_and(|branch| branch.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(MAGIC_COOKIE)))
     }
 
     /// `Some(None)` for the bare flag of a request, `Some(Some(port))` once filled in. Source: RFC 3581 3.
     pub fn rport(&self) -> Option<Option<u16>> {
-        self.param("rport")
-            .map(|value| parse_digits(value.as_bytes()))
+        self.param("rport").map(|value| parse_digits(value.as_bytes()))
     }
 
     /// IPv6 with or without brackets (RFC 5118 4.5).
     pub fn received(&self) -> Option<IpAddr> {
-        self.param("received")
-            .and_then(|value| parse_ip(value.trim_start_matches('[').trim_end_matches(']')))
+        self.param("received").and_then(|value| parse_ip(value.trim_start_matches('[').trim_end_matches(']')))
     }
 
     pub fn maddr(&self) -> Option<&str> {
@@ -120,9 +103,7 @@ impl Via {
     }
 
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.params()
-            .get(name)
-            .and_then(|value| std::str::from_utf8(value).ok())
+        self.params().get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// This value with `received` and, if `rport` was asked for, the port filled in; what the sender wrote into
@@ -160,23 +141,16 @@ fn leading_spaces(text: &[u8]) -> usize {
 fn locate_sent_by(text: &[u8], start: usize) -> Option<(Range<usize>, Option<u16>, usize)> {
     let (host, mut port, mut end) = match locate_host_port(text, start) {
         Some(found) => found,
-        None => locate_host_port(
-            text.get(..start + text[start..].iter().position(|&b| b == b':')?)?,
-            start,
-        )?,
+        None => locate_host_port(text.get(..start + text[start..].iter().position(|&b| b == b':')?)?, start)?,
     };
     let mut after = end + leading_spaces(&text[end..]);
     if port.is_none() && text.get(after) == Some(&b':') {
         after += 1;
         after += leading_spaces(&text[after..]);
-        let digits = text[after..]
-            .iter()
-            .take_while(|b| b.is_ascii_digit())
-            .count();
+        let digits = text[after..].iter().take_while(|b| b.is_ascii_digit()).count();
         port = Some(parse_digits(&text[after..after + digits])?);
         end = after + digits;
         after = end + leading_spaces(&text[end..]);
     }
-    matches!(text.get(after), None | Some(b';'))
-        .then(|| (usize::from(host.start)..usize::from(host.end), port, after))
+    matches!(text.get(after), None | Some(b';')).then(|| (usize::from(host.start)..usize::from(host.end), port, after))
 }

@@ -39,11 +39,7 @@ impl Response {
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
-        let start = [
-            format!("SIP/2.0 {} ", self.status()).as_bytes(),
-            self.phrase_bytes(),
-        ]
-        .concat();
+        let start = [format!("SIP/2.0 {} ", self.status()).as_bytes(), self.phrase_bytes()].concat();
         write_message(&start, &self.common.headers, &self.common.body)
     }
 }
@@ -87,9 +83,7 @@ impl<'a> ResponseBuilder<'a> {
         let with_body = self.body.is_some();
         for (known, name, value) in self.extra.iter_known() {
             if !(with_body && known == Some(HeaderName::ContentType)) {
-                common
-                    .headers
-                    .push(known.map_or(Name::Other(name), Name::Known), value);
+                common.headers.push(known.map_or(Name::Other(name), Name::Known), value);
             }
         }
         if let Some((content_type, body)) = self.body {
@@ -122,12 +116,7 @@ pub struct RequestBuilder {
 
 impl Request {
     pub fn builder(method: Method, uri: &Uri) -> RequestBuilder {
-        RequestBuilder {
-            method,
-            uri: uri.clone(),
-            headers: Headers::default(),
-            body: Vec::new(),
-        }
+        RequestBuilder { method, uri: uri.clone(), headers: Headers::default(), body: Vec::new() }
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -145,8 +134,7 @@ impl RequestBuilder {
 
     /// CSeq with this request's method.
     pub fn cseq(mut self, number: u32) -> Self {
-        self.headers
-            .push(HeaderName::CSeq, format!("{number} {}", self.method));
+        self.headers.push(HeaderName::CSeq, format!("{number} {}", self.method));
         self
     }
 
@@ -159,8 +147,7 @@ impl RequestBuilder {
     /// Adds Max-Forwards if none was given. Errors: what the reader would find amiss in the headers.
     pub fn build(mut self) -> Result<Request, Problem> {
         if !self.headers.contains(HeaderName::MaxForwards) {
-            self.headers
-                .push(HeaderName::MaxForwards, MAX_FORWARDS.to_string());
+            self.headers.push(HeaderName::MaxForwards, MAX_FORWARDS.to_string());
         }
         let common = Common::read(self.headers, self.body).map_err(|(problem, _)| problem)?;
         if common.cseq_method() != &self.method {
@@ -197,27 +184,16 @@ impl Refusal {
                 }
             }
         }
-        for name in [
-            HeaderName::From,
-            HeaderName::To,
-            HeaderName::CallId,
-            HeaderName::CSeq,
-        ] {
+        for name in [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
             let Some(value) = self.headers.get(name) else {
                 continue;
             };
             match NameAddr::parse(value) {
-                Ok(to) if name == HeaderName::To => {
-                    headers.push(name, to.with_tag(to_tag).as_bytes())
-                }
+                Ok(to) if name == HeaderName::To => headers.push(name, to.with_tag(to_tag).as_bytes()),
                 _ => headers.push(name, value),
             };
         }
-        write_message(
-            format!("SIP/2.0 {} {}", self.status(), self.phrase()).as_bytes(),
-            &headers,
-            b"",
-        )
+        write_message(format!("SIP/2.0 {} {}", self.status(), self.phrase()).as_bytes(), &headers, b"")
     }
 }
 

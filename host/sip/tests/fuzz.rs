@@ -83,17 +83,10 @@ fn mutate(rng: &mut SmallRng) -> Vec<u8> {
 }
 
 fn run(check: fn(&[u8])) {
-    let number = |name: &str, default| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(default)
-    };
+    let number = |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let seed: u64 = number("SIP_FUZZ_SEED", 1);
     for round in 0..number("SIP_FUZZ_ROUNDS", 20_000) {
-        let data = mutate(&mut SmallRng::seed_from_u64(
-            seed.wrapping_mul(1 << 32) + round,
-        ));
+        let data = mutate(&mut SmallRng::seed_from_u64(seed.wrapping_mul(1 << 32) + round));
         if std::panic::catch_unwind(|| check(&data)).is_err() {
             panic!("seed {seed}, round {round}: {}", data.escape_ascii());
         }
@@ -117,8 +110,6 @@ fn the_mutator_makes_messages_on_both_sides_of_the_line() {
         assert!(read.is_ok(), "{seed} gives {read:?}");
     }
     let mut rng = SmallRng::seed_from_u64(1);
-    let read = (0..2000)
-        .filter(|_| sip::Message::parse(&mutate(&mut rng)).is_ok())
-        .count();
+    let read = (0..2000).filter(|_| sip::Message::parse(&mutate(&mut rng)).is_ok()).count();
     assert!((200..1800).contains(&read), "{read} of 2000 can be read");
 }

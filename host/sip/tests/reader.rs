@@ -46,23 +46,14 @@ fn the_trunks_invite_is_read_in_both_spellings_of_record_route() {
         assert_eq!(*invite.method(), Method::INVITE);
         assert_eq!(invite.uri().number().unwrap(), "+912200000001");
         assert_eq!(invite.from().display().unwrap(), "+919800000002");
-        assert_eq!(
-            (invite.from_tag(), invite.to_tag()),
-            (Some("as2aefddf2"), None)
-        );
-        assert_eq!(
-            (invite.via().transport(), invite.via().sent_by()),
-            ("TLS", "192.0.2.5:443")
-        );
+        assert_eq!((invite.from_tag(), invite.to_tag()), (Some("as2aefddf2"), None));
+        assert_eq!((invite.via().transport(), invite.via().sent_by()), ("TLS", "192.0.2.5:443"));
         let routes: Vec<_> = invite.record_routes().collect();
         assert_eq!(routes.len(), 1);
         assert!(routes[0].uri().is_loose_route());
         assert_eq!(routes[0].uri().transport(), Some("tls"));
         assert_eq!(routes[0].to_route(), BRACKETED.as_bytes());
-        assert_eq!(
-            invite.headers().get("x-exotel-callsid"),
-            Some(&b"call-1"[..])
-        );
+        assert_eq!(invite.headers().get("x-exotel-callsid"), Some(&b"call-1"[..]));
         assert_eq!(invite.tokens(HeaderName::Allow).count(), 11);
         assert_eq!(invite.content_type().as_deref(), Some("application/sdp"));
         assert!(invite.body().starts_with(b"v=0") && invite.body().ends_with(b"a=ptime:20\r\n"));
@@ -96,7 +87,5 @@ fn a_200_copies_record_route_byte_for_byte_and_adds_the_tag() {
          Content-Type: application/sdp\r\n\
          Content-Length: 5\r\n\r\nv=0\r\n"
     );
-    assert!(
-        matches!(Message::parse(&bytes), Ok(Message::Response(response)) if response.to_tag() == Some("ours"))
-    );
+    assert!(matches!(Message::parse(&bytes), Ok(Message::Response(response)) if response.to_tag() == Some("ours")));
 }

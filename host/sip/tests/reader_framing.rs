@@ -45,11 +45,7 @@ fn every_split_of_a_stream_yields_the_same_messages() {
     let stream = stream.as_bytes();
     assert_eq!(frames_of(&[stream]), (expected.clone(), None));
     for first in 0..stream.len() {
-        assert_eq!(
-            frames_of(&[&stream[..first], &stream[first..]]).0,
-            expected,
-            "split at {first}"
-        );
+        assert_eq!(frames_of(&[&stream[..first], &stream[first..]]).0, expected, "split at {first}");
     }
     let bytes: Vec<&[u8]> = stream.chunks(1).collect();
     assert_eq!(frames_of(&bytes).0, expected);
@@ -58,44 +54,24 @@ fn every_split_of_a_stream_yields_the_same_messages() {
 #[test]
 fn a_stream_that_could_be_read_two_ways_is_closed() {
     let table = [
-        (
-            "Content-Length: 3\r\nContent-Length: 4",
-            FramingProblem::ConflictingContentLength,
-        ),
-        (
-            "Content-Length: 3\r\nl: 4",
-            FramingProblem::ConflictingContentLength,
-        ),
+        ("Content-Length: 3\r\nContent-Length: 4", FramingProblem::ConflictingContentLength),
+        ("Content-Length: 3\r\nl: 4", FramingProblem::ConflictingContentLength),
         ("Content-Length: -1", FramingProblem::BadContentLength),
         ("Content-Length: +1", FramingProblem::BadContentLength),
         ("Content-Length: 1 2", FramingProblem::BadContentLength),
         ("Content-Length: 1\r\n 2", FramingProblem::BadContentLength),
         ("Content-Length: 3, 3", FramingProblem::BadContentLength),
         ("Content-Length:", FramingProblem::BadContentLength),
-        (
-            "Content-Length: 18446744073709551617",
-            FramingProblem::BadContentLength,
-        ),
-        (
-            "Content-Length: 18446744073709551615",
-            FramingProblem::TooLarge,
-        ),
+        ("Content-Length: 18446744073709551617", FramingProblem::BadContentLength),
+        ("Content-Length: 18446744073709551615", FramingProblem::TooLarge),
         ("Content-Length: 65536", FramingProblem::TooLarge),
         ("X: y", FramingProblem::MissingContentLength),
     ];
     for (header, problem) in table {
         let stream = message(header, "hello") + &message("Content-Length: 0", "");
-        assert_eq!(
-            frames_of(&[stream.as_bytes()]),
-            (vec![], Some(problem)),
-            "{header}"
-        );
+        assert_eq!(frames_of(&[stream.as_bytes()]), (vec![], Some(problem)), "{header}");
         let bytes: Vec<&[u8]> = stream.as_bytes().chunks(1).collect();
-        assert_eq!(
-            frames_of(&bytes),
-            (vec![], Some(problem)),
-            "{header}, byte by byte"
-        );
+        assert_eq!(frames_of(&bytes), (vec![], Some(problem)), "{header}, byte by byte");
     }
 }
 
@@ -108,18 +84,8 @@ fn a_message_without_length_and_type_has_no_body() {
 
 #[test]
 fn what_is_not_sip_is_told_at_its_first_byte_or_line() {
-    for stream in [
-        &b"\x16\x03\x01\x02"[..],
-        b"GET / HTTP/1.1\r\n",
-        b"\r\n\r\n\0",
-        b"\n",
-        b"\rX",
-    ] {
-        assert_eq!(
-            frames_of(&[stream]).1,
-            Some(FramingProblem::NotSip),
-            "{stream:?}"
-        );
+    for stream in [&b"\x16\x03\x01\x02"[..], b"GET / HTTP/1.1\r\n", b"\r\n\r\n\0", b"\n", b"\rX"] {
+        assert_eq!(frames_of(&[stream]).1, Some(FramingProblem::NotSip), "{stream:?}");
     }
 }
 
@@ -133,10 +99,7 @@ fn the_reader_keeps_one_message_at_most_and_nothing_when_idle() {
         problem = problem.or(reader.next().and_then(Result::err));
         assert!(reader.buffered() <= MAX_MESSAGE_BYTES);
     }
-    assert_eq!(
-        problem.map(|error| error.problem),
-        Some(FramingProblem::TooLarge)
-    );
+    assert_eq!(problem.map(|error| error.problem), Some(FramingProblem::TooLarge));
     assert!(reader.is_broken() && reader.buffered() == 0);
 
     let mut reader = StreamReader::new();

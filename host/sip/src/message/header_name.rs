@@ -86,16 +86,11 @@ impl HeaderName {
     pub fn from_bytes(name: &[u8]) -> Option<HeaderName> {
         if let [letter] = name {
             let letter = letter.to_ascii_lowercase();
-            return Self::TABLE
-                .iter()
-                .find(|(_, _, compact)| *compact == Some(letter))
-                .map(|row| row.0);
+            return Self::TABLE.iter().find(|(_, _, compact)| *compact == Some(letter)).map(|row| row.0);
         }
         Self::TABLE
             .iter()
-            .find(|(_, text, _)| {
-                text.len() == name.len() && text.as_bytes().eq_ignore_ascii_case(name)
-            })
+            .find(|(_, text, _)| text.len() == name.len() && text.as_bytes().eq_ignore_ascii_case(name))
             .map(|row| row.0)
     }
 }

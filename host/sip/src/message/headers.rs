@@ -51,19 +51,12 @@ struct Line {
 impl Headers {
     /// Takes the unfolded head of a message; lines are then added by [`Headers::add_line`].
     pub(crate) fn over(buffer: Vec<u8>) -> Headers {
-        Headers {
-            buffer,
-            lines: Vec::with_capacity(24),
-        }
+        Headers { buffer, lines: Vec::with_capacity(24) }
     }
 
     pub(crate) fn add_line(&mut self, name: Range<usize>, value: Range<usize>) {
         let known = HeaderName::from_bytes(&self.buffer[name.clone()]);
-        self.lines.push(Line {
-            known,
-            name: narrow(name),
-            value: narrow(value),
-        });
+        self.lines.push(Line { known, name: narrow(name), value: narrow(value) });
     }
 
     pub(crate) fn slice(&self, range: Range<usize>) -> &[u8] {
@@ -88,11 +81,7 @@ impl Headers {
 
     fn append(&mut self, text: &[u8]) -> Range<u32> {
         let start = self.buffer.len();
-        self.buffer.extend(
-            text.trim_ascii()
-                .iter()
-                .map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b }),
-        );
+        self.buffer.extend(text.trim_ascii().iter().map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
         narrow(start..self.buffer.len())
     }
 
@@ -110,59 +99,37 @@ impl Headers {
     /// Keeps the lines that `keep` wants, by name and value.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &[u8]) -> bool) {
         let buffer = &self.buffer;
-        self.lines
-            .retain(|line| keep(line_name(buffer, line), slice(buffer, &line.value)));
+        self.lines.retain(|line| keep(line_name(buffer, line), slice(buffer, &line.value)));
     }
 
     fn is_named(&self, line: &Line, name: Name<'_>) -> bool {
         match name {
             Name::Known(known) => line.known == Some(known),
             Name::Other(other) => {
-                line.known.is_none()
-                    && slice(&self.buffer, &line.name).eq_ignore_ascii_case(other.as_bytes())
+                line.known.is_none() && slice(&self.buffer, &line.name).eq_ignore_ascii_case(other.as_bytes())
             }
         }
     }
 
     /// Every line: the name (known ones in their long form, others as sent) and the value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.lines.iter().map(|line| {
-            (
-                line_name(&self.buffer, line),
-                slice(&self.buffer, &line.value),
-            )
-        })
+        self.lines.iter().map(|line| (line_name(&self.buffer, line), slice(&self.buffer, &line.value)))
     }
 
     pub(crate) fn iter_known(&self) -> impl Iterator<Item = (Option<HeaderName>, &str, &[u8])> {
-        self.lines.iter().map(|line| {
-            (
-                line.known,
-                line_name(&self.buffer, line),
-                slice(&self.buffer, &line.value),
-            )
-        })
+        self.lines.iter().map(|line| (line.known, line_name(&self.buffer, line), slice(&self.buffer, &line.value)))
     }
 
     /// Lines of that name, as sent, in order, not split at commas: what is copied into a response.
-    pub fn lines<'a, 'n: 'a>(
-        &'a self,
-        name: impl Into<Name<'n>>,
-    ) -> impl Iterator<Item = &'a [u8]> {
+    pub fn lines<'a, 'n: 'a>(&'a self, name: impl Into<Name<'n>>) -> impl Iterator<Item = &'a [u8]> {
         let name = name.into();
-        self.lines
-            .iter()
-            .filter(move |line| self.is_named(line, name))
-            .map(|line| slice(&self.buffer, &line.value))
+        self.lines.iter().filter(move |line| self.is_named(line, name)).map(|line| slice(&self.buffer, &line.value))
     }
 
     /// The value of the first line of that name.
     pub fn get<'n>(&self, name: impl Into<Name<'n>>) -> Option<&[u8]> {
         let name = name.into();
-        self.lines
-            .iter()
-            .find(|line| self.is_named(line, name))
-            .map(|line| slice(&self.buffer, &line.value))
+        self.lines.iter().find(|line| self.is_named(line, name)).map(|line| slice(&self.buffer, &line.value))
     }
 
     /// The same as text; what is not UTF-8 is replaced.
@@ -171,10 +138,7 @@ impl Headers {
     }
 
     /// Every value of that name, lines split at their commas (quotes and angle brackets respected).
-    pub fn values<'a, 'n: 'a>(
-        &'a self,
-        name: impl Into<Name<'n>>,
-    ) -> impl Iterator<Item = &'a [u8]> {
+    pub fn values<'a, 'n: 'a>(&'a self, name: impl Into<Name<'n>>) -> impl Iterator<Item = &'a [u8]> {
         self.lines(name).flat_map(split_commas)
     }
 

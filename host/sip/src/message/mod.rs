@@ -81,10 +81,7 @@ impl Common {
             _ => request.to.clone(),
         };
         let mut headers = Headers::default();
-        for (name, wanted) in [
-            (HeaderName::Via, true),
-            (HeaderName::RecordRoute, record_route),
-        ] {
+        for (name, wanted) in [(HeaderName::Via, true), (HeaderName::RecordRoute, record_route)] {
             for line in request.headers.lines(name).filter(|_| wanted) {
                 headers.push(name, line);
             }
@@ -92,10 +89,7 @@ impl Common {
         headers.push(HeaderName::From, request.from.as_bytes());
         headers.push(HeaderName::To, to.as_bytes());
         headers.push(HeaderName::CallId, &*request.call_id);
-        headers.push(
-            HeaderName::CSeq,
-            request.headers.get(HeaderName::CSeq).unwrap_or_default(),
-        );
+        headers.push(HeaderName::CSeq, request.headers.get(HeaderName::CSeq).unwrap_or_default());
         Common {
             headers,
             body: Vec::new(),
@@ -110,54 +104,33 @@ impl Common {
     /// Reads what every message must have. Errors: the first thing amiss, in the order of RFC 3261 8.2.
     pub(crate) fn read(headers: Headers, body: Vec<u8>) -> Result<Common, (Problem, Headers)> {
         match Self::essentials(&headers) {
-            Ok((via, from, to, cseq, call_id)) => Ok(Common {
-                headers,
-                body,
-                via,
-                from,
-                to,
-                cseq,
-                call_id,
-            }),
+            Ok((via, from, to, cseq, call_id)) => Ok(Common { headers, body, via, from, to, cseq, call_id }),
             Err(problem) => Err((problem, headers)),
         }
     }
 
     fn essentials(headers: &Headers) -> Result<(Via, NameAddr, NameAddr, CSeq, Box<str>), Problem> {
-        if SINGLE
-            .iter()
-            .any(|&name| headers.lines(name).nth(1).is_some())
-        {
+        if SINGLE.iter().any(|&name| headers.lines(name).nth(1).is_some()) {
             return Err(Problem::DuplicateHeader);
         }
         if headers.values(HeaderName::Via).nth(MAX_VIAS).is_some() {
             return Err(Problem::TooManyVias);
         }
-        let via = headers
-            .values(HeaderName::Via)
-            .next()
-            .ok_or(Problem::MissingHeader)?;
+        let via = headers.values(HeaderName::Via).next().ok_or(Problem::MissingHeader)?;
         let via = Via::parse(via).map_err(|_| Problem::BadVia)?;
         let required = |name| headers.get(name).ok_or(Problem::MissingHeader);
         let from = NameAddr::parse(required(HeaderName::From)?).map_err(|_| Problem::BadFrom)?;
         let to = NameAddr::parse(required(HeaderName::To)?).map_err(|_| Problem::BadTo)?;
-        let call_id =
-            values::parse_call_id(required(HeaderName::CallId)?).ok_or(Problem::BadCallId)?;
+        let call_id = values::parse_call_id(required(HeaderName::CallId)?).ok_or(Problem::BadCallId)?;
         let cseq = CSeq::parse(required(HeaderName::CSeq)?).ok_or(Problem::BadCSeq)?;
-        if headers
-            .get(HeaderName::MaxForwards)
-            .is_some_and(|value| values::parse_max_forwards(value).is_none())
-        {
+        if headers.get(HeaderName::MaxForwards).is_some_and(|value| values::parse_max_forwards(value).is_none()) {
             return Err(Problem::BadMaxForwards);
         }
         for name in [HeaderName::Route, HeaderName::RecordRoute] {
             if headers.values(name).nth(MAX_ROUTES).is_some() {
                 return Err(Problem::TooManyRoutes);
             }
-            if headers
-                .values(name)
-                .any(|value| NameAddr::parse_route(value).is_err())
-            {
+            if headers.values(name).any(|value| NameAddr::parse_route(value).is_err()) {
                 return Err(Problem::BadRoute);
             }
         }
@@ -172,10 +145,7 @@ impl Common {
     /// Writes the top Via anew, other values of its line kept.
     fn set_top_via(&mut self, via: &str) {
         let line = self.headers.get(HeaderName::Via).unwrap_or_default();
-        let top = crate::name_addr::split_commas(line)
-            .next()
-            .unwrap_or_default()
-            .len();
+        let top = crate::name_addr::split_commas(line).next().unwrap_or_default().len();
         // The first value begins its line, both being trimmed.
         let line = [via.as_bytes(), &line[top..]].concat();
         if let Ok(read) = Via::parse(via.as_bytes()) {
@@ -239,10 +209,7 @@ macro_rules! common_accessors {
             }
 
             pub fn routes(&self) -> impl Iterator<Item = NameAddr> {
-                self.common
-                    .headers
-                    .values(HeaderName::Route)
-                    .filter_map(|value| NameAddr::parse_route(value).ok())
+                self.common.headers.values(HeaderName::Route).filter_map(|value| NameAddr::parse_route(value).ok())
             }
 
             /// P-Asserted-Identity values that could be read, `sip:` and `tel:`. As sent: `headers().lines(..)`.
@@ -263,52 +230,34 @@ macro_rules! common_accessors {
             }
 
             pub fn max_forwards(&self) -> Option<u8> {
-                self.common
-                    .headers
-                    .get(HeaderName::MaxForwards)
-                    .and_then(values::parse_max_forwards)
+                self.common.headers.get(HeaderName::MaxForwards).and_then(values::parse_max_forwards)
             }
 
             /// `type/subtype` in lower case, parameters left off. None: none was sent, or not of that shape.
             pub fn content_type(&self) -> Option<String> {
-                self.common
-                    .headers
-                    .get(HeaderName::ContentType)
-                    .and_then(values::media_type)
+                self.common.headers.get(HeaderName::ContentType).and_then(values::media_type)
             }
 
             /// Source: RFC 4028 4. None also if it cannot be read.
             pub fn session_expires(&self) -> Option<SessionExpires> {
-                self.common
-                    .headers
-                    .get(HeaderName::SessionExpires)
-                    .and_then(SessionExpires::parse)
+                self.common.headers.get(HeaderName::SessionExpires).and_then(SessionExpires::parse)
             }
 
             /// In seconds. Source: RFC 4028 5.
             pub fn min_se(&self) -> Option<u32> {
-                self.common
-                    .headers
-                    .get(HeaderName::MinSe)
-                    .and_then(values::delta_seconds)
+                self.common.headers.get(HeaderName::MinSe).and_then(values::delta_seconds)
             }
 
             /// The first Reason value. Source: RFC 3326.
             pub fn reason(&self) -> Option<crate::Reason> {
-                self.common
-                    .headers
-                    .values(HeaderName::Reason)
-                    .next()
-                    .and_then(values::parse_reason)
+                self.common.headers.values(HeaderName::Reason).next().and_then(values::parse_reason)
             }
 
             /// Keeps the headers that `keep` wants, by name and value; those that every message must have stay.
             pub fn retain_headers(&mut self, mut keep: impl FnMut(&str, &[u8]) -> bool) {
                 use HeaderName::{CSeq, CallId, From, To, Via};
                 let required = [Via, From, To, CallId, CSeq].map(HeaderName::as_str);
-                self.common
-                    .headers
-                    .retain(|name, value| required.contains(&name) || keep(name, value));
+                self.common.headers.retain(|name, value| required.contains(&name) || keep(name, value));
             }
         }
     };
@@ -319,11 +268,7 @@ common_accessors!(Response);
 
 impl Request {
     pub(crate) fn from_parts(method: Method, uri: Uri, common: Common) -> Request {
-        Request {
-            method,
-            uri,
-            common,
-        }
+        Request { method, uri, common }
     }
 
     pub fn method(&self) -> &Method {
@@ -345,11 +290,7 @@ impl Request {
 
 impl Response {
     pub(crate) fn from_parts(status: u16, phrase: Box<[u8]>, common: Common) -> Response {
-        Response {
-            status,
-            phrase,
-            common,
-        }
+        Response { status, phrase, common }
     }
 
     /// 100 to 699.

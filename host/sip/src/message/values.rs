@@ -20,10 +20,7 @@ impl CSeq {
         let number = parse_digits(&value[..gap]).filter(|&number: &u32| number < 1 << 31)?;
         let method = trim(&value[gap..]);
         is_token(method).then_some(())?;
-        Some(CSeq {
-            number,
-            method: Method::from_token(std::str::from_utf8(method).ok()?),
-        })
+        Some(CSeq { number, method: Method::from_token(std::str::from_utf8(method).ok()?) })
     }
 }
 
@@ -55,10 +52,7 @@ impl SessionExpires {
             Some(who) if who.eq_ignore_ascii_case(b"uas") => Some(Refresher::Uas),
             _ => None,
         };
-        Some(SessionExpires {
-            seconds: delta_seconds(value)?,
-            refresher,
-        })
+        Some(SessionExpires { seconds: delta_seconds(value)?, refresher })
     }
 }
 
@@ -88,14 +82,8 @@ pub(crate) fn media_type(value: &[u8]) -> Option<String> {
     let kind = trim(&value[..value.iter().position(|&b| b == b';').unwrap_or(value.len())]);
     let slash = kind.iter().position(|&b| b == b'/')?;
     let (main, sub) = (trim(&kind[..slash]), trim(&kind[slash + 1..]));
-    (is_token(main) && is_token(sub)).then(|| {
-        format!(
-            "{}/{}",
-            String::from_utf8_lossy(main),
-            String::from_utf8_lossy(sub)
-        )
-        .to_ascii_lowercase()
-    })
+    (is_token(main) && is_token(sub))
+        .then(|| format!("{}/{}", String::from_utf8_lossy(main), String::from_utf8_lossy(sub)).to_ascii_lowercase())
 }
 
 pub(crate) fn parse_reason(value: &[u8]) -> Option<crate::Reason> {

@@ -11,12 +11,8 @@ pub enum Method {
     Other(Box<str>),
 }
 
-static METHODS: LazyLock<Vec<(String, rsip::Method)>> = LazyLock::new(|| {
-    rsip::Method::all()
-        .into_iter()
-        .map(|method| (method.to_string(), method))
-        .collect()
-});
+static METHODS: LazyLock<Vec<(String, rsip::Method)>> =
+    LazyLock::new(|| rsip::Method::all().into_iter().map(|method| (method.to_string(), method)).collect());
 
 impl Method {
     pub const ACK: Method = Method::Known(rsip::Method::Ack);
@@ -35,18 +31,15 @@ impl Method {
 
     /// `text` is a token; the caller has looked.
     pub(crate) fn from_token(text: &str) -> Method {
-        METHODS.iter().find(|(name, _)| name == text).map_or_else(
-            || Method::Other(text.into()),
-            |(_, method)| Method::Known(*method),
-        )
+        METHODS
+            .iter()
+            .find(|(name, _)| name == text)
+            .map_or_else(|| Method::Other(text.into()), |(_, method)| Method::Known(*method))
     }
 
     pub fn as_str(&self) -> &str {
         match self {
-            Method::Known(known) => METHODS
-                .iter()
-                .find(|(_, method)| method == known)
-                .map_or("", |(name, _)| name),
+            Method::Known(known) => METHODS.iter().find(|(_, method)| method == known).map_or("", |(name, _)| name),
             Method::Other(text) => text,
         }
     }
