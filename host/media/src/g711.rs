@@ -96,3 +96,76 @@ const fn ulaw_compress(sample: i16) -> u8 {
     let step = (biased >> (segment + 1)) & 15;
     ((((7 - segment) << 4) as u8) | (15 - step as u8)) | sign
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A-law's decision values, table 1a: the lower end and the length of each interval, in 16 bit units.
+    /// Sixteen steps a segment; the first two segments have the same step, each later one twice that before it.
+    fn alaw_intervals() -> Vec<(i32, i32)> {
+        let steps = (0..8).flat_map(|segment: i32| [16 << (segment - 1).max(0); 16]);
+        steps.scan(0, |lower, step| Some((std::mem::replace(lower, *lower + step), step))).collect()
+    }
+
+    /// mu-law's decision values, table 2a, in 14 bit units: from 33 below the power of two, and the first one is zero.
+    fn ulaw_decisions() -> Vec<i32> {
+        (0..8).flat_map(|segment| (0..16).map(move |n| ((32 << segment) - 33 + (2 << segment) * n).max(0))).collect()
+    }
+
+    /// Positive and negative samples mirror each other about minus one half: zero is positive.
+    fn magnitude(sample: i16) -> i32 {
+        if sample >= 0 { i32::from(sample) } else { -1 - i32::from(sample) }
+    }
+
+    fn interval_of(decisions: impl Iterator<Item = i32>, magnitude: i32) -> u8 {
+        decisions.take_while(|&decision| decision <= magnitude).count() as u8 - 1
+    }
+
+    #[test]
+    fn every_sample_is_encoded_into_the_interval_that_holds_it() {
+        let (alaw, ulaw) = (alaw_intervals(), ulaw_decisions());
+        for sample in i16::MIN..=i16::MAX {
+            let sign = if sample >= 0 { 0x80 } else { 0 };
+            let a = interval_of(alaw.iter().map(|interval| interval.0), magnitude(sample));
+            assert_eq!(alaw_compress(sample), (a | sign) ^ 0x55, "A-law of {sample}");
+            let u = interval_of(ulaw.iter().copied(), magnitude(sample) / 4);
+            assert_eq!(ulaw_compress(sample), (!u & 0x7f) | sign, "mu-law of {sample}");
+        }
+    }
+
+    #[test]
+    fn every_code_is_decoded_to_the_middle_of_its_interval() {
+        for code in 0..=255_u8 {
+            let sign = if code & 0x80 != 0 { 1 } else { -1 };
+            let (lower, step) = alaw_intervals()[usize::from((code ^ 0x55) & 0x7f)];
+            assert_eq!(i32::from(ALAW[usize::from(code)]), sign * (lower + step / 2), "A-law {code:#x}");
+            let (segment, n) = ((!code >> 4) & 7, i32::from(!code & 15));
+            let value = 4 * (((2 * n + 33) << segment) - 33);
+            assert_eq!(i32::from(ULAW[usize::from(code)]), sign * value, "mu-law {code:#x}");
+        }
+    }
+
+    #[test]
+    fn every_code_survives_decoding_and_encoding() {
+        for codec in [Codec::Pcma, Codec::Pcmu] {
+            let codes: Vec<u8> = (0..=255).collect();
+            let mut samples = [0; 256];
+            decode(codec, &codes, &mut samples);
+            let mut back = Vec::new();
+            encode(codec, &samples, &mut back);
+            // mu-law has two zeros; ours is the positive one.
+            let expected = codes.iter().map(|&c| if codec == Codec::Pcmu && c == 0x7f { 0xff } else { c });
+            assert!(back.iter().copied().eq(expected));
+        }
+    }
+
+    #[test]
+    fn the_code_of_silence_is_that_of_zero() {
+        for codec in [Codec::Pcma, Codec::Pcmu] {
+            let mut out = Vec::new();
+            encode(codec, &[0; 160], &mut out);
+            assert_eq!(out, [silence(codec); 160]);
+        }
+    }
+}

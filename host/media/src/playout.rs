@@ -193,3 +193,141 @@ impl PlayoutReader {
         self.ring.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pull(reader: &mut PlayoutReader, count: usize) -> Vec<i16> {
+        let mut out = vec![0; count];
+        let pulled = reader.pull(&mut out);
+        out.truncate(pulled);
+        out
+    }
+
+    #[test]
+    fn samples_come_out_in_order_and_marks_are_reached_when_played() {
+        let (mut writer, mut reader) = playout(100);
+        assert_eq!(writer.write(&[1; 160]), Written { accepted: 160, queued_ms: 20 });
+        let mark = writer.position();
+        writer.write(&[2; 160]);
+        assert_eq!(pull(&mut reader, 100), [1; 100]);
+        assert!(writer.played() < mark);
+        assert_eq!(pull(&mut reader, 100), [[1; 60].as_slice(), &[2; 40]].concat());
+        assert!(writer.played() >= mark);
+        assert_eq!(writer.queued_ms(), 15);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_taken() {
+        let (mut writer, mut reader) = playout(20);
+        assert_eq!(writer.write(&[1; 200]).accepted, 160);
+        assert_eq!(writer.write(&[1; 1]).accepted, 0);
+        pull(&mut reader, 80);
+        assert_eq!(writer.write(&[2; 200]), Written { accepted: 80, queued_ms: 20 });
+    }
+
+    #[test]
+    fn a_clear_drops_what_was_written_before_it_and_keeps_what_came_after() {
+        let (mut writer, mut reader) = playout(100);
+        writer.write(&[1; 320]);
+        pull(&mut reader, 160);
+        let id = writer.clear();
+        writer.write(&[2; 80]);
+        assert_eq!(writer.queued_ms(), 10, "what is cleared no longer counts");
+        assert_eq!(writer.poll_cleared(), None, "not before the reader's next pull");
+        assert_eq!(pull(&mut reader, 160), [2; 80]);
+        assert_eq!(writer.poll_cleared(), Some(Cleared { id, cut: 160, until: 320, played: 160 }));
+        assert_eq!(writer.poll_cleared(), None);
+        assert_eq!(writer.played(), 400);
+    }
+
+    #[test]
+    fn a_clear_tells_what_was_heard_since_the_queue_was_last_empty() {
+        let (mut writer, mut reader) = playout(100);
+        writer.write(&[1; 160]);
+        pull(&mut reader, 160);
+        assert_eq!(reader.pull(&mut [0; 160]), 0);
+        writer.write(&[2; 320]);
+        pull(&mut reader, 40);
+        writer.clear();
+        reader.act_on_clear();
+        assert_eq!(writer.poll_cleared().map(|c| (c.cut, c.played)), Some((200, 40)));
+    }
+
+    #[test]
+    fn clears_of_an_empty_queue_and_clears_in_a_row_are_each_answered_once() {
+        let (mut writer, mut reader) = playout(100);
+        let first = writer.clear();
+        assert_eq!(writer.poll_cleared(), Some(Cleared { id: first, cut: 0, until: 0, played: 0 }));
+        writer.write(&[1; 160]);
+        let second = writer.clear();
+        writer.write(&[2; 160]);
+        let third = writer.clear();
+        reader.act_on_clear();
+        assert_eq!(writer.poll_cleared(), Some(Cleared { id: second, cut: 0, until: 160, played: 0 }));
+        assert_eq!(writer.poll_cleared(), Some(Cleared { id: third, cut: 160, until: 320, played: 0 }));
+        assert_eq!(writer.poll_cleared(), None);
+        assert!(reader.is_empty());
+    }
+
+    #[test]
+    fn clears_beyond_the_bound_join_the_newest() {
+        let (mut writer, mut reader) = playout(1000);
+        let ids: Vec<u64> = (0..CLEARS_MAX + 5)
+            .map(|_| {
+                writer.write(&[1; 8]);
+                writer.clear()
+            })
+            .collect();
+        assert_eq!(ids[CLEARS_MAX - 1], ids[CLEARS_MAX + 4]);
+        reader.act_on_clear();
+        assert!(reader.is_empty());
+        let mut answered = Vec::new();
+        while let Some(cleared) = writer.poll_cleared() {
+            answered.push(cleared.id);
+        }
+        assert_eq!(answered, ids[..CLEARS_MAX]);
+    }
+
+    /// Two real threads: every sample written is either pulled, in order, or lies in a reported gap, and no report is
+    /// missing when `played` steps over its gap.
+    #[test]
+    fn across_threads_every_sample_is_played_or_reported_cleared() {
+        let (mut writer, mut reader) = playout(50);
+        let player = std::thread::spawn(move || {
+            let (mut heard, mut frame) = (Vec::new(), [0; 160]);
+            while heard.last() != Some(&-1) {
+                let pulled = reader.pull(&mut frame);
+                heard.extend_from_slice(&frame[..pulled]);
+                std::thread::yield_now();
+            }
+            heard
+        });
+        let (mut gaps, mut clears, mut next) = (Vec::new(), 0, 0_u64);
+        let mut seen = Vec::new(); // what `played` said, and how many gaps had been reported right after
+        let sample_at = |position: u64| (position % 30_000) as i16;
+        while next < 200_000 {
+            let samples: Vec<i16> = (next..next + 97).map(sample_at).collect();
+            next += writer.write(&samples).accepted as u64;
+            if next % 5 == 0 && writer.pending.len() < CLEARS_MAX {
+                writer.clear();
+                clears += 1;
+            }
+            let played = writer.played();
+            gaps.extend(std::iter::from_fn(|| writer.poll_cleared()).map(|cleared| (cleared.cut, cleared.until)));
+            seen.push((played, gaps.len()));
+            std::thread::yield_now();
+        }
+        while writer.write(&[-1]).accepted == 0 {}
+        let heard = player.join().unwrap();
+        gaps.extend(std::iter::from_fn(|| writer.poll_cleared()).map(|cleared| (cleared.cut, cleared.until)));
+        assert_eq!(gaps.len(), clears);
+        for (played, reported) in seen {
+            let unreported = gaps[reported..].iter().find(|gap| gap.0 < gap.1 && gap.1 <= played);
+            assert_eq!(unreported, None, "played said {played}");
+        }
+        let expected = (0..next).filter(|at| !gaps.iter().any(|gap| (gap.0..gap.1).contains(at))).map(sample_at);
+        assert!(expected.chain([-1]).eq(heard), "{clears} clears");
+    }
+}

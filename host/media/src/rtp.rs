@@ -80,3 +80,83 @@ pub fn write_header(header: &rtp::header::Header, out: &mut Vec<u8>) {
     let written = header.marshal_to(out);
     debug_assert!(matches!(written, Ok(HEADER_BYTES)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header_bytes(first: u8) -> Vec<u8> {
+        let mut packet = vec![first, 0x88, 0x12, 0x34];
+        packet.extend([0, 0, 0, 160, 0xde, 0xad, 0xbe, 0xef]);
+        packet
+    }
+
+    #[test]
+    fn a_plain_header_is_read_and_its_payload_found() {
+        let mut packet = header_bytes(0x80);
+        packet.extend([0xd5; 160]);
+        let header = parse_header(&packet).unwrap();
+        assert_eq!(
+            header,
+            RtpHeader {
+                marker: true,
+                payload_type: PayloadType(8),
+                sequence: 0x1234,
+                timestamp: 160,
+                ssrc: 0xdead_beef,
+                header_bytes: 12,
+                padded: false,
+            }
+        );
+        assert_eq!(payload_range(&packet, &header), Ok(12..172));
+    }
+
+    #[test]
+    fn csrc_list_extension_and_padding_are_stepped_over() {
+        let mut packet = header_bytes(0x80 | 0x20 | 0x10 | 2);
+        packet.extend([1, 1, 1, 1, 2, 2, 2, 2]);
+        packet.extend([0xbe, 0xde, 0, 1, 0xff, 0xff, 0xff, 0xff]);
+        packet.extend([7; 10]);
+        packet.extend([0, 0, 0, 4]);
+        let header = parse_header(&packet).unwrap();
+        assert_eq!(payload_range(&packet, &header), Ok(28..38));
+    }
+
+    #[test]
+    fn lies_about_lengths_are_refused() {
+        for (first, rest) in [
+            (0x40, vec![]),                       // version 1
+            (0x8f, vec![0; 59]),                  // 15 CSRCs, one byte short
+            (0x90, vec![0xbe, 0xde, 0]),          // half an extension header
+            (0x90, vec![0xbe, 0xde, 0xff, 0xff]), // an extension of 256 KiB
+        ] {
+            let mut packet = header_bytes(first);
+            packet.extend(rest);
+            assert_eq!(parse_header(&packet), Err(DropReason::BadRtpHeader), "{first:#x}");
+        }
+        for padding in [0, 5, 255] {
+            let mut packet = header_bytes(0xa0);
+            packet.extend([1, 2, 3, padding]);
+            let header = parse_header(&packet).unwrap();
+            assert_eq!(payload_range(&packet, &header), Err(DropReason::BadRtpHeader), "{padding}");
+        }
+    }
+
+    #[test]
+    fn what_we_write_is_what_we_read() {
+        let header = rtp::header::Header {
+            version: 2,
+            marker: true,
+            payload_type: 96,
+            sequence_number: 65535,
+            timestamp: 0xffff_ffff,
+            ssrc: 5,
+            ..Default::default()
+        };
+        let mut out = vec![9; 40];
+        write_header(&header, &mut out);
+        let read = parse_header(&out).unwrap();
+        assert_eq!((read.marker, read.payload_type, read.sequence), (true, PayloadType(96), 65535));
+        assert_eq!((read.timestamp, read.ssrc, read.header_bytes, out.len()), (0xffff_ffff, 5, 12, 12));
+    }
+}
