@@ -20,7 +20,8 @@ use crate::{Codec, DropReason, FrameKind, g711};
 
 const FRAME: i64 = FRAME_SAMPLES as i64;
 const MARGIN: i64 = 40;
-const HYSTERESIS: i64 = 240;
+/// More than a frame, so that taking one out does not call for putting one in.
+const HYSTERESIS: i64 = 200;
 /// Jitter is what was seen in the last 8 half seconds.
 const SPANS: usize = 8;
 const SPAN_SAMPLES: i64 = 4000;
@@ -216,8 +217,8 @@ impl JitterBuffer {
         let low = (slowest + MARGIN).min(fastest + max - HYSTERESIS).max(fastest + min);
         if offset < low {
             low - offset
-        } else if offset > low + HYSTERESIS {
-            low + HYSTERESIS - offset
+        } else if offset >= low + HYSTERESIS {
+            low + HYSTERESIS - offset - 1
         } else {
             self.impatience = 0;
             0

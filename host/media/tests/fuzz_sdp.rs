@@ -42,9 +42,7 @@ const TOKENS: [&str; 20] = [
 ];
 
 fn mutate(rng: &mut SmallRng) -> Vec<u8> {
-    let mut bytes = OFFERS[rng.random_range(0..OFFERS.len())]
-        .as_bytes()
-        .to_vec();
+    let mut bytes = OFFERS[rng.random_range(0..OFFERS.len())].as_bytes().to_vec();
     for _ in 0..rng.random_range(0..8) {
         let at = rng.random_range(0..=bytes.len());
         let until = (at + rng.random_range(0..30)).min(bytes.len());
@@ -66,17 +64,11 @@ fn mutate(rng: &mut SmallRng) -> Vec<u8> {
 
 #[test]
 fn any_bytes_keep_the_invariants() {
-    let first: u64 = std::env::var("PATCHBAY_FUZZ_SEED")
-        .ok()
-        .and_then(|s| s.parse().ok())
-        .unwrap_or(1);
+    let first: u64 = std::env::var("PATCHBAY_FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
     for seed in first..first + 20_000 {
         let bytes = mutate(&mut SmallRng::seed_from_u64(seed));
         if std::panic::catch_unwind(|| fuzz_sdp(&bytes)).is_err() {
-            panic!(
-                "PATCHBAY_FUZZ_SEED={seed} fails with {:?}",
-                String::from_utf8_lossy(&bytes)
-            );
+            panic!("PATCHBAY_FUZZ_SEED={seed} fails with {:?}", String::from_utf8_lossy(&bytes));
         }
     }
 }
@@ -101,8 +93,5 @@ fn mutations_still_reach_the_answer() {
         offer.is_ok_and(|offer| answer(&offer, &local, None, &fresh).is_ok())
     };
     let reached = (0..1000).filter(answered).count();
-    assert!(
-        (250..950).contains(&reached),
-        "{reached} of 1000 are answered, {fresh:?}"
-    );
+    assert!((250..950).contains(&reached), "{reached} of 1000 are answered, {fresh:?}");
 }

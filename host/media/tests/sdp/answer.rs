@@ -5,8 +5,7 @@ use media::{Codec, Direction, PayloadType, SrtpPolicy};
 
 use crate::{answer, answer_under, fresh, lines, local, offer_of, read, text};
 
-const AUDIO: &str =
-    "m=audio 40000 RTP/AVP 0 8 101\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-16\n";
+const AUDIO: &str = "m=audio 40000 RTP/AVP 0 8 101\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-16\n";
 
 fn refusal(media: &str) -> Refusal {
     answer_under(SrtpPolicy::Prefer, &offer_of(media)).expect_err("refused")
@@ -32,10 +31,7 @@ fn codec_is_ours_by_preference_among_those_offered() {
         (session.negotiated.codec, session.negotiated.payload_type)
     };
     assert_eq!(codec(&ours, AUDIO), (Codec::Pcma, PayloadType(8)));
-    assert_eq!(
-        codec(&ours, "m=audio 4 RTP/AVP 3 0 18\n"),
-        (Codec::Pcmu, PayloadType(0))
-    );
+    assert_eq!(codec(&ours, "m=audio 4 RTP/AVP 3 0 18\n"), (Codec::Pcmu, PayloadType(0)));
     ours.codecs.reverse();
     assert_eq!(codec(&ours, AUDIO), (Codec::Pcmu, PayloadType(0)));
 }
@@ -45,16 +41,12 @@ fn every_g711_number_offered_is_accepted_from_the_peer() {
     let media = "m=audio 4 RTP/AVP 0 8 97 8\na=rtpmap:97 pcmu/8000/1\n";
     let negotiated = answer(&offer_of(media)).negotiated;
     let expected = [(0, Codec::Pcmu), (8, Codec::Pcma), (97, Codec::Pcmu)];
-    assert_eq!(
-        negotiated.receive,
-        expected.map(|(pt, codec)| (PayloadType(pt), codec))
-    );
+    assert_eq!(negotiated.receive, expected.map(|(pt, codec)| (PayloadType(pt), codec)));
 }
 
 #[test]
 fn dynamic_numbers_are_answered_with_the_same_numbers() {
-    let media =
-        "m=audio 4 RTP/AVP 110 96\na=rtpmap:110 PCMA/8000\na=rtpmap:96 Telephone-Event/8000\n";
+    let media = "m=audio 4 RTP/AVP 110 96\na=rtpmap:110 PCMA/8000\na=rtpmap:96 Telephone-Event/8000\n";
     let session = answer(&offer_of(media));
     assert_eq!(lines(&session, "m="), ["m=audio 12000 RTP/AVP 110 96"]);
     assert_eq!(lines(&session, "a=rtpmap:110"), ["a=rtpmap:110 PCMA/8000"]);
@@ -64,10 +56,7 @@ fn dynamic_numbers_are_answered_with_the_same_numbers() {
 #[test]
 fn rtpmap_counts_before_the_static_meaning_of_a_number() {
     let media = "m=audio 4 RTP/AVP 8 0\na=rtpmap:8 PCMA/16000\n";
-    assert_eq!(
-        answer(&offer_of(media)).negotiated.payload_type,
-        PayloadType(0)
-    );
+    assert_eq!(answer(&offer_of(media)).negotiated.payload_type, PayloadType(0));
     let media = "m=audio 4 RTP/AVP 8\na=rtpmap:8 G729/8000\n";
     assert_eq!(refusal(media), Refusal::NO_CODEC);
 }
@@ -82,10 +71,7 @@ fn unreadable_rtpmap_of_a_static_number_leaves_its_static_meaning() {
 fn telephone_event_is_taken_at_8000_hz_only_and_only_if_offered() {
     let media = "m=audio 4 RTP/AVP 8 96 97\na=rtpmap:96 telephone-event/48000\n\
         a=rtpmap:97 telephone-event/8000\n";
-    assert_eq!(
-        answer(&offer_of(media)).negotiated.telephone_event,
-        Some(PayloadType(97))
-    );
+    assert_eq!(answer(&offer_of(media)).negotiated.telephone_event, Some(PayloadType(97)));
     let session = answer(&offer_of("m=audio 4 RTP/AVP 8\n"));
     assert_eq!(session.negotiated.telephone_event, None);
     assert!(!text(&session).contains("telephone-event"));
@@ -120,11 +106,7 @@ fn first_speakable_audio_is_taken() {
     let media = "m=audio 0 RTP/AVP 8\nm=audio 5 UDP/TLS/RTP/SAVPF 8\nm=audio 6 RTP/AVP 18\nm=audio 7 RTP/AVP 8\n";
     let session = answer(&offer_of(media));
     assert_eq!(session.negotiated.remote_rtp, at("192.0.2.9:7"));
-    let ports: Vec<_> = read(&text(&session))
-        .media
-        .iter()
-        .map(|m| m.rtp.as_ref().map(|r| r.port))
-        .collect();
+    let ports: Vec<_> = read(&text(&session)).media.iter().map(|m| m.rtp.as_ref().map(|r| r.port)).collect();
     assert_eq!(ports, [Some(0), None, Some(0), Some(12000)]);
 }
 
@@ -137,10 +119,7 @@ fn without_audio_that_we_can_speak_the_answer_is_488() {
         ("m=audio 40000 RTP/AVP 18 3\n", Refusal::NO_CODEC),
         ("m=audio 40000 RTP/AVP\n", Refusal::TRANSPORT),
         ("m=audio 9 UDP/TLS/RTP/SAVPF 8 0\n", Refusal::TRANSPORT),
-        (
-            "m=audio 9 RTP/AVP 8\nc=IN IP6 2001:db8::1\n",
-            Refusal::ADDRESS_FAMILY,
-        ),
+        ("m=audio 9 RTP/AVP 8\nc=IN IP6 2001:db8::1\n", Refusal::ADDRESS_FAMILY),
     ];
     for (media, expected) in cases {
         assert_eq!(refusal(media), expected, "{media}");
@@ -169,16 +148,8 @@ fn direction_attributes_and_c_0_0_0_0_are_hold() {
         let offer = offer_of(&format!("{session_level}{AUDIO}{connection}{media_level}"));
         let session = answer(&offer);
         let negotiated = &session.negotiated;
-        assert_eq!(
-            (negotiated.direction, negotiated.held),
-            (direction, held),
-            "{offer}"
-        );
-        assert_eq!(
-            negotiated.remote_rtp.is_none(),
-            !connection.is_empty(),
-            "{offer}"
-        );
+        assert_eq!((negotiated.direction, negotiated.held), (direction, held), "{offer}");
+        assert_eq!(negotiated.remote_rtp.is_none(), !connection.is_empty(), "{offer}");
         let written = read(&text(&session)).media[0].level.direction;
         assert_eq!(written, Some(direction), "{offer}");
     }
@@ -190,10 +161,7 @@ fn rtcp_goes_next_to_rtp_or_where_a_rtcp_says() {
         ("", at("192.0.2.9:40001")),
         ("a=rtcp:40007\n", at("192.0.2.9:40007")),
         ("a=rtcp:40007 IN IP4 192.0.2.77\n", at("192.0.2.77:40007")),
-        (
-            "a=rtcp:40007 IN IP4 media.example.net\n",
-            at("192.0.2.9:40007"),
-        ),
+        ("a=rtcp:40007 IN IP4 media.example.net\n", at("192.0.2.9:40007")),
         ("a=rtcp:40007 IN IP6 2001:db8::5\n", at("192.0.2.9:40007")),
         ("a=rtcp:0\n", None),
         ("a=rtcp:70000\n", at("192.0.2.9:40001")),
@@ -202,17 +170,10 @@ fn rtcp_goes_next_to_rtp_or_where_a_rtcp_says() {
     ];
     for (attributes, expected) in cases {
         let offer = offer_of(&format!("{AUDIO}{attributes}"));
-        assert_eq!(
-            answer(&offer).negotiated.remote_rtcp,
-            expected,
-            "{attributes}"
-        );
+        assert_eq!(answer(&offer).negotiated.remote_rtcp, expected, "{attributes}");
     }
     let last = answer(&offer_of("m=audio 65535 RTP/AVP 8\n")).negotiated;
-    assert_eq!(
-        (last.remote_rtp, last.remote_rtcp),
-        (at("192.0.2.9:65535"), None)
-    );
+    assert_eq!((last.remote_rtp, last.remote_rtcp), (at("192.0.2.9:65535"), None));
 }
 
 #[test]
@@ -235,43 +196,23 @@ fn our_rtcp_port_is_named_if_it_is_not_next_to_rtp() {
 #[test]
 fn ipv6_is_answered_in_ipv6() {
     let offer = "v=0\no=- 1 1 IN IP6 2001:db8::9\ns=-\nc=IN IP6 2001:db8::9\nt=0 0\nm=audio 40000 RTP/AVP 8\n";
-    assert_eq!(
-        read(offer).audio_address(),
-        Some("2001:db8::9".parse().unwrap())
-    );
+    assert_eq!(read(offer).audio_address(), Some("2001:db8::9".parse().unwrap()));
     let mut ours = local(SrtpPolicy::Off);
     ours.address = "2001:db8::1".parse().unwrap();
     let session = answer_to(&read(offer), &ours, None, &fresh(1)).unwrap();
     assert_eq!(session.negotiated.remote_rtp, at("[2001:db8::9]:40000"));
     assert_eq!(session.negotiated.remote_rtcp, at("[2001:db8::9]:40001"));
     assert_eq!(lines(&session, "c="), ["c=IN IP6 2001:db8::1"]);
-    let held = answer_to(
-        &read(&offer.replace("2001:db8::9", "::")),
-        &ours,
-        None,
-        &fresh(1),
-    )
-    .unwrap();
+    let held = answer_to(&read(&offer.replace("2001:db8::9", "::")), &ours, None, &fresh(1)).unwrap();
     assert!(held.negotiated.held && held.negotiated.remote_rtp.is_none());
 }
 
 #[test]
 fn host_name_multicast_or_no_address_is_answered_and_nothing_is_sent_there() {
-    for connection in [
-        "c=IN IP4 media.example.net\n",
-        "c=IN IP4 224.2.1.1/127\n",
-        "c=IN IP4 255.255.255.255\n",
-    ] {
+    for connection in ["c=IN IP4 media.example.net\n", "c=IN IP4 224.2.1.1/127\n", "c=IN IP4 255.255.255.255\n"] {
         let negotiated = answer(&offer_of(&format!("{AUDIO}{connection}"))).negotiated;
-        assert_eq!(
-            (negotiated.remote_rtp, negotiated.remote_rtcp),
-            (None, None),
-            "{connection}"
-        );
-        assert_eq!(
-            (negotiated.direction, negotiated.held),
-            (Direction::SendRecv, false)
-        );
+        assert_eq!((negotiated.remote_rtp, negotiated.remote_rtcp), (None, None), "{connection}");
+        assert_eq!((negotiated.direction, negotiated.held), (Direction::SendRecv, false));
     }
     let without = format!("v=0\r\n{AUDIO}");
     assert_eq!(answer(&without).negotiated.remote_rtp, None);
@@ -280,10 +221,7 @@ fn host_name_multicast_or_no_address_is_answered_and_nothing_is_sent_there() {
 #[test]
 fn address_of_the_media_counts_before_that_of_the_session() {
     let offer = offer_of(&format!("{AUDIO}c=IN IP4 203.0.113.5\n"));
-    assert_eq!(
-        answer(&offer).negotiated.remote_rtp,
-        at("203.0.113.5:40000")
-    );
+    assert_eq!(answer(&offer).negotiated.remote_rtp, at("203.0.113.5:40000"));
 }
 
 #[test]
@@ -312,11 +250,7 @@ fn ptime_of_the_peer_within_its_maxptime_is_what_we_send() {
     for (attributes, expected) in cases {
         let session = answer(&offer_of(&format!("{AUDIO}{attributes}")));
         assert_eq!(session.negotiated.send_ptime_ms, expected, "{attributes}");
-        assert_eq!(
-            lines(&session, "a=ptime"),
-            ["a=ptime:20"],
-            "ours says 20 whatever theirs says"
-        );
+        assert_eq!(lines(&session, "a=ptime"), ["a=ptime:20"], "ours says 20 whatever theirs says");
     }
 }
 
@@ -333,18 +267,10 @@ fn unchanged_reoffer_gives_the_same_bytes_and_the_same_session() {
 fn version_rises_by_one_with_each_change_and_the_id_stays() {
     let ours = local(SrtpPolicy::Prefer);
     let mut session = answer(&offer_of(AUDIO));
-    for (attributes, version) in [
-        ("a=sendonly\n", 2),
-        ("a=sendonly\n", 2),
-        ("", 3),
-        ("a=inactive\n", 4),
-    ] {
+    for (attributes, version) in [("a=sendonly\n", 2), ("a=sendonly\n", 2), ("", 3), ("a=inactive\n", 4)] {
         let offer = read(&offer_of(&format!("{AUDIO}{attributes}")));
         session = answer_to(&offer, &ours, Some(&session), &fresh(9)).unwrap();
-        assert_eq!(
-            lines(&session, "o="),
-            [format!("o=- 1000 {version} IN IP4 198.51.100.7")]
-        );
+        assert_eq!(lines(&session, "o="), [format!("o=- 1000 {version} IN IP4 198.51.100.7")]);
     }
 }
 
@@ -364,15 +290,9 @@ fn refused_reinvite_leaves_the_session_as_it_was() {
     let session = answer_to(&offer, &ours, None, &fresh(1)).unwrap();
     let before = session.clone();
     let bad = read(&offer_of("m=audio 40000 RTP/AVP 18\n"));
-    assert_eq!(
-        answer_to(&bad, &ours, Some(&session), &fresh(2)),
-        Err(Refusal::NO_CODEC)
-    );
+    assert_eq!(answer_to(&bad, &ours, Some(&session), &fresh(2)), Err(Refusal::NO_CODEC));
     assert_eq!(session, before);
-    assert_eq!(
-        answer_to(&offer, &ours, Some(&session), &fresh(3)).unwrap(),
-        before
-    );
+    assert_eq!(answer_to(&offer, &ours, Some(&session), &fresh(3)).unwrap(), before);
 }
 
 #[test]
@@ -381,12 +301,6 @@ fn our_answer_is_one_that_our_own_caller_accepts() {
     let offer = media::sdp::offer(&ours, None, &fresh(4));
     let answered = answer(std::str::from_utf8(&offer.sdp).unwrap());
     let session = accept_answer(&offer, &read(&text(&answered))).unwrap();
-    assert_eq!(
-        session.negotiated.payload_type,
-        answered.negotiated.payload_type
-    );
-    assert_eq!(
-        session.negotiated.telephone_event,
-        answered.negotiated.telephone_event
-    );
+    assert_eq!(session.negotiated.payload_type, answered.negotiated.payload_type);
+    assert_eq!(session.negotiated.telephone_event, answered.negotiated.telephone_event);
 }

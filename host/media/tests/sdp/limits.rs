@@ -1,6 +1,5 @@
 use media::sdp::{
-    MAX_BYTES, MAX_CRYPTO_LINES, MAX_FORMATS, MAX_LINE_BYTES, MAX_LINES, MAX_MEDIA, MAX_RTPMAPS,
-    SdpError, read,
+    MAX_BYTES, MAX_CRYPTO_LINES, MAX_FORMATS, MAX_LINE_BYTES, MAX_LINES, MAX_MEDIA, MAX_RTPMAPS, SdpError, read,
 };
 
 use crate::{KEY_A, answer, lines, offer_of, text};
@@ -38,12 +37,8 @@ fn media_are_bounded() {
 fn formats_rtpmaps_and_crypto_lines_are_bounded_and_the_rest_ignored() {
     let formats: Vec<String> = (0..1000).map(|n| (n % 200).to_string()).collect();
     let rtpmaps = "a=rtpmap:99 PCMA/8000\n".repeat(MAX_RTPMAPS + 50);
-    let crypto = format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY_A}\n")
-        .repeat(MAX_CRYPTO_LINES + 50);
-    let offer = offer_of(&format!(
-        "m=audio 4 RTP/SAVP {}\n{rtpmaps}{crypto}",
-        formats.join(" ")
-    ));
+    let crypto = format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY_A}\n").repeat(MAX_CRYPTO_LINES + 50);
+    let offer = offer_of(&format!("m=audio 4 RTP/SAVP {}\n{rtpmaps}{crypto}", formats.join(" ")));
     let media = &read(offer.as_bytes()).unwrap().media[0];
     assert_eq!(media.line.formats.len(), MAX_FORMATS);
     assert_eq!(media.rtp.as_ref().unwrap().payloads.len(), 128);
@@ -54,11 +49,7 @@ fn formats_rtpmaps_and_crypto_lines_are_bounded_and_the_rest_ignored() {
 
 #[test]
 fn overlong_line_is_ignored() {
-    let long = format!(
-        "c=IN IP4 {}.example\na=inactive{}\n",
-        "x".repeat(MAX_LINE_BYTES),
-        " ".repeat(MAX_LINE_BYTES)
-    );
+    let long = format!("c=IN IP4 {}.example\na=inactive{}\n", "x".repeat(MAX_LINE_BYTES), " ".repeat(MAX_LINE_BYTES));
     let session = answer(&offer_of(&format!("{AUDIO}{long}")));
     assert!(session.negotiated.remote_rtp.is_some());
     // White space at the end of a line is no part of it.
@@ -67,14 +58,7 @@ fn overlong_line_is_ignored() {
 
 #[test]
 fn what_is_no_description_is_400() {
-    for bytes in [
-        &b""[..],
-        b"\r\n",
-        b"<xml/>",
-        b"hello\r\nthere",
-        b"=\nv\nm",
-        b"\0\xff\xfe",
-    ] {
+    for bytes in [&b""[..], b"\r\n", b"<xml/>", b"hello\r\nthere", b"=\nv\nm", b"\0\xff\xfe"] {
         assert_eq!(read(bytes), Err(SdpError::NotSdp));
     }
     assert_eq!(SdpError::NotSdp.status(), 400);
@@ -82,14 +66,9 @@ fn what_is_no_description_is_400() {
 
 #[test]
 fn line_ends_may_be_lf_or_cr() {
-    let crlf =
-        offer_of("m=audio 40000 RTP/AVP 8 96\na=rtpmap:96 telephone-event/8000\na=sendonly\n");
+    let crlf = offer_of("m=audio 40000 RTP/AVP 8 96\na=rtpmap:96 telephone-event/8000\na=sendonly\n");
     let expected = read(crlf.as_bytes());
-    for text in [
-        crlf.replace("\r\n", "\n"),
-        crlf.replace("\r\n", "\r"),
-        crlf.trim_end().to_owned(),
-    ] {
+    for text in [crlf.replace("\r\n", "\n"), crlf.replace("\r\n", "\r"), crlf.trim_end().to_owned()] {
         assert_eq!(read(text.as_bytes()), expected);
     }
 }
@@ -142,20 +121,13 @@ fn one_odd_line_never_refuses_a_call() {
 #[test]
 fn odd_format_or_port_count_costs_only_itself() {
     let session = answer(&offer_of("m=AUDIO 40000/2 rtp/avp * 8 400 x -1 0\n"));
-    assert_eq!(
-        session.negotiated.remote_rtp,
-        Some("192.0.2.9:40000".parse().unwrap())
-    );
+    assert_eq!(session.negotiated.remote_rtp, Some("192.0.2.9:40000".parse().unwrap()));
     assert_eq!(lines(&session, "m="), ["m=audio 12000 RTP/AVP 8"]);
 }
 
 #[test]
 fn strange_bytes_of_a_declined_stream_are_not_repeated() {
-    let bytes = [
-        offer_of(AUDIO).as_bytes(),
-        b"m=vid\xffeo\x01 5 X\x00Y \xf0\x9f\x98\x80 1\r\n",
-    ]
-    .concat();
+    let bytes = [offer_of(AUDIO).as_bytes(), b"m=vid\xffeo\x01 5 X\x00Y \xf0\x9f\x98\x80 1\r\n"].concat();
     let description = read(&bytes).unwrap();
     let local = crate::local(media::SrtpPolicy::Prefer);
     let session = media::sdp::answer(&description, &local, None, &crate::fresh(1)).unwrap();

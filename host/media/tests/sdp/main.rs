@@ -26,10 +26,7 @@ pub fn local(srtp: SrtpPolicy) -> LocalMedia {
 
 /// The key is `seed` thirty times, so that tests can tell whose it is.
 pub fn fresh(seed: u8) -> Fresh {
-    Fresh {
-        session_id: u64::from(seed) * 1000,
-        key: SrtpKey([seed; 30]),
-    }
+    Fresh { session_id: u64::from(seed) * 1000, key: SrtpKey([seed; 30]) }
 }
 
 pub fn read(text: &str) -> Description {
@@ -57,8 +54,5 @@ pub fn text(session: &Session) -> String {
 /// The lines of the answer that begin so.
 pub fn lines(session: &Session, prefix: &str) -> Vec<String> {
     let all = text(session);
-    all.split("\r\n")
-        .filter(|l| l.starts_with(prefix))
-        .map(str::to_owned)
-        .collect()
+    all.split("\r\n").filter(|l| l.starts_with(prefix)).map(str::to_owned).collect()
 }

@@ -25,87 +25,53 @@ fn first_offer_is_these_bytes() {
 
 #[test]
 fn key_is_offered_on_savp_under_require_and_on_avp_under_prefer() {
-    let crypto =
-        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\r\n";
-    for (policy, profile) in [
-        (SrtpPolicy::Require, "RTP/SAVP"),
-        (SrtpPolicy::Prefer, "RTP/AVP"),
-    ] {
+    let crypto = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\r\n";
+    for (policy, profile) in [(SrtpPolicy::Require, "RTP/SAVP"), (SrtpPolicy::Prefer, "RTP/AVP")] {
         let text = written(&offer_under(policy));
-        assert!(
-            text.contains(&format!("m=audio 12000 {profile} 8 0 101\r\n")),
-            "{text}"
-        );
+        assert!(text.contains(&format!("m=audio 12000 {profile} 8 0 101\r\n")), "{text}");
         assert!(text.ends_with(crypto), "{text}");
     }
 }
 
 #[test]
 fn answer_settles_codec_numbers_address_and_ptime() {
-    let media =
-        "m=audio 6000 RTP/AVP 0 101\na=rtpmap:101 telephone-event/8000\na=ptime:30\na=rtcp:6005\n";
+    let media = "m=audio 6000 RTP/AVP 0 101\na=rtpmap:101 telephone-event/8000\na=ptime:30\na=rtcp:6005\n";
     let negotiated = accept(SrtpPolicy::Off, media).unwrap().negotiated;
-    assert_eq!(
-        (negotiated.codec, negotiated.payload_type),
-        (Codec::Pcmu, PayloadType(0))
-    );
+    assert_eq!((negotiated.codec, negotiated.payload_type), (Codec::Pcmu, PayloadType(0)));
     assert_eq!(negotiated.telephone_event, Some(PayloadType(101)));
-    assert_eq!(
-        negotiated.remote_rtp,
-        Some("192.0.2.9:6000".parse().unwrap())
-    );
-    assert_eq!(
-        negotiated.remote_rtcp,
-        Some("192.0.2.9:6005".parse().unwrap())
-    );
+    assert_eq!(negotiated.remote_rtp, Some("192.0.2.9:6000".parse().unwrap()));
+    assert_eq!(negotiated.remote_rtcp, Some("192.0.2.9:6005".parse().unwrap()));
     assert_eq!(negotiated.send_ptime_ms, 30);
     let receive = [(0, Codec::Pcmu), (8, Codec::Pcma)];
-    assert_eq!(
-        negotiated.receive,
-        receive.map(|(pt, codec)| (PayloadType(pt), codec))
-    );
+    assert_eq!(negotiated.receive, receive.map(|(pt, codec)| (PayloadType(pt), codec)));
 }
 
 #[test]
 fn answer_that_leaves_out_rtpmap_lines_means_our_numbers() {
-    let negotiated = accept(SrtpPolicy::Off, "m=audio 6000 RTP/AVP 8 101\n")
-        .unwrap()
-        .negotiated;
+    let negotiated = accept(SrtpPolicy::Off, "m=audio 6000 RTP/AVP 8 101\n").unwrap().negotiated;
     assert_eq!(negotiated.telephone_event, Some(PayloadType(101)));
-    let without = accept(SrtpPolicy::Off, "m=audio 6000 RTP/AVP 8\n")
-        .unwrap()
-        .negotiated;
+    let without = accept(SrtpPolicy::Off, "m=audio 6000 RTP/AVP 8\n").unwrap().negotiated;
     assert_eq!(without.telephone_event, None);
 }
 
 #[test]
 fn answer_may_hold() {
-    let held = accept(SrtpPolicy::Off, "m=audio 6000 RTP/AVP 8\na=inactive\n")
-        .unwrap()
-        .negotiated;
+    let held = accept(SrtpPolicy::Off, "m=audio 6000 RTP/AVP 8\na=inactive\n").unwrap().negotiated;
     assert_eq!((held.direction, held.held), (Direction::Inactive, true));
 }
 
 #[test]
 fn rtcp_mux_that_we_did_not_offer_is_not_taken_up() {
-    let negotiated = accept(SrtpPolicy::Off, "m=audio 6000 RTP/AVP 8\na=rtcp-mux\n")
-        .unwrap()
-        .negotiated;
+    let negotiated = accept(SrtpPolicy::Off, "m=audio 6000 RTP/AVP 8\na=rtcp-mux\n").unwrap().negotiated;
     assert!(!negotiated.rtcp_mux);
-    assert_eq!(
-        negotiated.remote_rtcp,
-        Some("192.0.2.9:6001".parse().unwrap())
-    );
+    assert_eq!(negotiated.remote_rtcp, Some("192.0.2.9:6001".parse().unwrap()));
 }
 
 #[test]
 fn answer_with_our_tag_and_suite_is_srtp() {
     let crypto = format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY_A}\n");
-    for (policy, profile) in [
-        (SrtpPolicy::Require, "SAVP"),
-        (SrtpPolicy::Prefer, "AVP"),
-        (SrtpPolicy::Prefer, "SAVP"),
-    ] {
+    for (policy, profile) in [(SrtpPolicy::Require, "SAVP"), (SrtpPolicy::Prefer, "AVP"), (SrtpPolicy::Prefer, "SAVP")]
+    {
         let session = accept(policy, &format!("m=audio 6000 RTP/{profile} 8\n{crypto}")).unwrap();
         let srtp = session.negotiated.srtp.unwrap();
         assert_eq!((srtp.tag, srtp.ours), (1, SrtpKey([1; 30])));
@@ -116,26 +82,15 @@ fn answer_with_our_tag_and_suite_is_srtp() {
 #[test]
 fn answer_without_crypto_is_plain_under_prefer_only() {
     let plain = "m=audio 6000 RTP/AVP 8\n";
-    assert_eq!(
-        accept(SrtpPolicy::Prefer, plain).unwrap().negotiated.srtp,
-        None
-    );
-    assert_eq!(
-        accept(SrtpPolicy::Off, plain).unwrap().negotiated.srtp,
-        None
-    );
-    assert_eq!(
-        accept(SrtpPolicy::Require, plain),
-        Err(Refusal::NO_USABLE_CRYPTO)
-    );
+    assert_eq!(accept(SrtpPolicy::Prefer, plain).unwrap().negotiated.srtp, None);
+    assert_eq!(accept(SrtpPolicy::Off, plain).unwrap().negotiated.srtp, None);
+    assert_eq!(accept(SrtpPolicy::Require, plain), Err(Refusal::NO_USABLE_CRYPTO));
 }
 
 #[test]
 fn answers_that_do_not_fit_the_offer_are_refused() {
-    let other_tag =
-        format!("m=audio 6 RTP/SAVP 8\na=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{KEY_A}\n");
-    let other_suite =
-        format!("m=audio 6 RTP/SAVP 8\na=crypto:1 AES_CM_128_HMAC_SHA1_32 inline:{KEY_A}\n");
+    let other_tag = format!("m=audio 6 RTP/SAVP 8\na=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{KEY_A}\n");
+    let other_suite = format!("m=audio 6 RTP/SAVP 8\na=crypto:1 AES_CM_128_HMAC_SHA1_32 inline:{KEY_A}\n");
     let cases = [
         ("", Refusal::BROKEN_ANSWER),
         ("m=audio 0 RTP/AVP 8\n", Refusal::NO_AUDIO),
@@ -149,10 +104,7 @@ fn answers_that_do_not_fit_the_offer_are_refused() {
     }
     let ipv6 = "m=audio 6 RTP/AVP 8\nc=IN IP6 2001:db8::1\n";
     assert_eq!(accept(SrtpPolicy::Off, ipv6), Err(Refusal::ADDRESS_FAMILY));
-    assert_eq!(
-        accept(SrtpPolicy::Off, "m=audio 6 RTP/AVP 18\n"),
-        Err(Refusal::NO_CODEC)
-    );
+    assert_eq!(accept(SrtpPolicy::Off, "m=audio 6 RTP/AVP 18\n"), Err(Refusal::NO_CODEC));
 }
 
 #[test]
@@ -172,8 +124,7 @@ fn later_offer_keeps_streams_numbers_and_key_and_asks_for_both_directions() {
         a=crypto:5 AES_CM_128_HMAC_SHA1_32 inline:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\r\n";
     assert_eq!(written(&again), expected);
 
-    let resumed =
-        accept_answer(&again, &read(&offer_of(&media.replace("a=sendonly\n", "")))).unwrap();
+    let resumed = accept_answer(&again, &read(&offer_of(&media.replace("a=sendonly\n", "")))).unwrap();
     assert_eq!(resumed.negotiated.direction, Direction::SendRecv);
     assert_eq!(resumed.negotiated.srtp, held.negotiated.srtp);
     assert!(resumed.negotiated.rtcp_mux);
@@ -183,10 +134,7 @@ fn later_offer_keeps_streams_numbers_and_key_and_asks_for_both_directions() {
 fn offer_again_without_a_change_is_the_same_bytes() {
     let first = accept(SrtpPolicy::Off, "m=audio 6000 RTP/AVP 8 101\n").unwrap();
     // Both our codecs are in the session's receive list, so nothing changes.
-    assert_eq!(
-        offer(&local(SrtpPolicy::Off), Some(&first), &fresh(2)).sdp,
-        first.sdp
-    );
+    assert_eq!(offer(&local(SrtpPolicy::Off), Some(&first), &fresh(2)).sdp, first.sdp);
 }
 
 #[test]

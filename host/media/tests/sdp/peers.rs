@@ -20,10 +20,7 @@ fn pjsua_offers_aes_256_first() {
     let srtp = session.negotiated.srtp.as_ref().unwrap();
     assert_eq!((srtp.tag, srtp.suite), (3, SrtpSuite::AesCm128HmacSha1_80));
     assert_eq!(lines(&session, "m="), ["m=audio 12000 RTP/SAVP 8 102"]);
-    assert_eq!(
-        session.negotiated.remote_rtcp,
-        Some("127.0.0.1:4001".parse().unwrap())
-    );
+    assert_eq!(session.negotiated.remote_rtcp, Some("127.0.0.1:4001".parse().unwrap()));
 }
 
 #[test]
@@ -74,9 +71,6 @@ fn ice_and_dtls_attributes_next_to_sdes_are_ignored() {
     );
     let session = answer(&offer);
     assert_eq!(lines(&session, "m="), ["m=audio 12000 RTP/SAVPF 8 126"]);
-    assert_eq!(
-        lines(&session, "a=ice").len() + lines(&session, "a=setup").len(),
-        0
-    );
+    assert_eq!(lines(&session, "a=ice").len() + lines(&session, "a=setup").len(), 0);
     assert!(session.negotiated.rtcp_mux);
 }

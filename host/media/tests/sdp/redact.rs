@@ -39,22 +39,13 @@ fn every_spelling_of_a_key_is_blanked() {
     ];
     for case in cases {
         let out = redacted(&case);
-        assert!(
-            !out.contains(first) && !out.contains(second),
-            "{case:?} -> {out:?}"
-        );
+        assert!(!out.contains(first) && !out.contains(second), "{case:?} -> {out:?}");
     }
 }
 
 #[test]
 fn text_without_a_key_is_not_copied() {
-    for text in [
-        &b""[..],
-        b"Content-Disposition: inline\r\n\r\n",
-        b"inline",
-        b"a=crypto:1",
-        b"\xff\x00in",
-    ] {
+    for text in [&b""[..], b"Content-Disposition: inline\r\n\r\n", b"inline", b"a=crypto:1", b"\xff\x00in"] {
         assert!(matches!(redact_crypto(text), Cow::Borrowed(out) if out == text));
     }
 }

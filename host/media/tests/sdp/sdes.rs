@@ -23,24 +23,15 @@ fn is_srtp(profile: &str, result: Result<Session, Refusal>) {
     let session = result.expect("answered");
     let srtp = session.negotiated.srtp.as_ref().expect("SRTP");
     assert_eq!((srtp.tag, srtp.suite), (3, SrtpSuite::AesCm128HmacSha1_80));
-    assert_eq!(
-        lines(&session, "m="),
-        [format!("m=audio 12000 {profile} 8")]
-    );
+    assert_eq!(lines(&session, "m="), [format!("m=audio 12000 {profile} 8")]);
     let key = &lines(&session, "a=crypto:")[0];
-    assert_eq!(
-        *key,
-        format!("a=crypto:3 {SUITE_80} inline:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB")
-    );
+    assert_eq!(*key, format!("a=crypto:3 {SUITE_80} inline:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB"));
 }
 
 fn is_plain(profile: &str, result: Result<Session, Refusal>) {
     let session = result.expect("answered");
     assert_eq!(session.negotiated.srtp, None);
-    assert_eq!(
-        lines(&session, "m="),
-        [format!("m=audio 12000 {profile} 8")]
-    );
+    assert_eq!(lines(&session, "m="), [format!("m=audio 12000 {profile} 8")]);
     assert!(!text(&session).contains("crypto"));
 }
 
@@ -53,106 +44,70 @@ fn is_refused(why: Refusal, result: Result<Session, Refusal>) {
 
 #[test]
 fn savp_with_usable_crypto_under_require_is_srtp() {
-    is_srtp(
-        "RTP/SAVP",
-        answer_under(SrtpPolicy::Require, &offer("RTP/SAVP", &usable())),
-    );
+    is_srtp("RTP/SAVP", answer_under(SrtpPolicy::Require, &offer("RTP/SAVP", &usable())));
 }
 
 #[test]
 fn savp_with_usable_crypto_under_prefer_is_srtp() {
-    is_srtp(
-        "RTP/SAVP",
-        answer_under(SrtpPolicy::Prefer, &offer("RTP/SAVP", &usable())),
-    );
+    is_srtp("RTP/SAVP", answer_under(SrtpPolicy::Prefer, &offer("RTP/SAVP", &usable())));
 }
 
 #[test]
 fn savp_with_usable_crypto_under_off_is_488() {
-    is_refused(
-        Refusal::ENCRYPTED,
-        answer_under(SrtpPolicy::Off, &offer("RTP/SAVP", &usable())),
-    );
+    is_refused(Refusal::ENCRYPTED, answer_under(SrtpPolicy::Off, &offer("RTP/SAVP", &usable())));
 }
 
 #[test]
 fn avp_with_crypto_under_require_is_srtp_on_avp() {
-    is_srtp(
-        "RTP/AVP",
-        answer_under(SrtpPolicy::Require, &offer("RTP/AVP", &usable())),
-    );
+    is_srtp("RTP/AVP", answer_under(SrtpPolicy::Require, &offer("RTP/AVP", &usable())));
 }
 
 #[test]
 fn avp_with_crypto_under_prefer_is_srtp_on_avp() {
-    is_srtp(
-        "RTP/AVP",
-        answer_under(SrtpPolicy::Prefer, &offer("RTP/AVP", &usable())),
-    );
+    is_srtp("RTP/AVP", answer_under(SrtpPolicy::Prefer, &offer("RTP/AVP", &usable())));
 }
 
 #[test]
 fn avp_with_crypto_under_off_is_plain() {
-    is_plain(
-        "RTP/AVP",
-        answer_under(SrtpPolicy::Off, &offer("RTP/AVP", &usable())),
-    );
+    is_plain("RTP/AVP", answer_under(SrtpPolicy::Off, &offer("RTP/AVP", &usable())));
 }
 
 #[test]
 fn avp_under_require_is_488() {
     for crypto in [String::new(), unusable()] {
-        is_refused(
-            Refusal::NOT_ENCRYPTED,
-            answer_under(SrtpPolicy::Require, &offer("RTP/AVP", &crypto)),
-        );
+        is_refused(Refusal::NOT_ENCRYPTED, answer_under(SrtpPolicy::Require, &offer("RTP/AVP", &crypto)));
     }
 }
 
 #[test]
 fn avp_under_prefer_is_plain() {
     for crypto in [String::new(), unusable()] {
-        is_plain(
-            "RTP/AVP",
-            answer_under(SrtpPolicy::Prefer, &offer("RTP/AVP", &crypto)),
-        );
+        is_plain("RTP/AVP", answer_under(SrtpPolicy::Prefer, &offer("RTP/AVP", &crypto)));
     }
 }
 
 #[test]
 fn avp_under_off_is_plain() {
-    is_plain(
-        "RTP/AVP",
-        answer_under(SrtpPolicy::Off, &offer("RTP/AVP", "")),
-    );
+    is_plain("RTP/AVP", answer_under(SrtpPolicy::Off, &offer("RTP/AVP", "")));
 }
 
 #[test]
 fn savp_without_usable_crypto_under_require_is_488() {
     for crypto in [String::new(), unusable()] {
-        is_refused(
-            Refusal::NO_USABLE_CRYPTO,
-            answer_under(SrtpPolicy::Require, &offer("RTP/SAVP", &crypto)),
-        );
+        is_refused(Refusal::NO_USABLE_CRYPTO, answer_under(SrtpPolicy::Require, &offer("RTP/SAVP", &crypto)));
     }
 }
 
 #[test]
 fn savp_without_usable_crypto_under_prefer_is_488() {
     for crypto in [String::new(), unusable()] {
-        is_refused(
-            Refusal::NO_USABLE_CRYPTO,
-            answer_under(SrtpPolicy::Prefer, &offer("RTP/SAVP", &crypto)),
-        );
+        is_refused(Refusal::NO_USABLE_CRYPTO, answer_under(SrtpPolicy::Prefer, &offer("RTP/SAVP", &crypto)));
     }
 }
 
 #[test]
 fn savp_without_usable_crypto_under_off_is_488() {
-    is_refused(
-        Refusal::NO_USABLE_CRYPTO,
-        answer_under(SrtpPolicy::Off, &offer("RTP/SAVP", &unusable())),
-    );
+    is_refused(Refusal::NO_USABLE_CRYPTO, answer_under(SrtpPolicy::Off, &offer("RTP/SAVP", &unusable())));
 }
 
 #[test]
@@ -165,46 +120,27 @@ fn each_offer_is_looked_up_in_its_own_row() {
             Offered::SavpUnusable => (true, false),
         };
         let policies = [SrtpPolicy::Require, SrtpPolicy::Prefer, SrtpPolicy::Off];
-        assert_eq!(
-            policies.map(|policy| protection(secure, crypto, policy)),
-            cells,
-            "{offered:?}"
-        );
-        assert!(
-            !secure || !cells.contains(&Protection::Plain),
-            "never from SAVP to plain RTP"
-        );
+        assert_eq!(policies.map(|policy| protection(secure, crypto, policy)), cells, "{offered:?}");
+        assert!(!secure || !cells.contains(&Protection::Plain), "never from SAVP to plain RTP");
     }
 }
 
 #[test]
 fn profiles_with_feedback_are_answered_under_their_own_name() {
-    is_srtp(
-        "RTP/SAVPF",
-        answer_under(SrtpPolicy::Require, &offer("RTP/SAVPF", &usable())),
-    );
-    is_plain(
-        "RTP/AVPF",
-        answer_under(SrtpPolicy::Prefer, &offer("RTP/AVPF", "a=rtcp-fb:* nack\n")),
-    );
+    is_srtp("RTP/SAVPF", answer_under(SrtpPolicy::Require, &offer("RTP/SAVPF", &usable())));
+    is_plain("RTP/AVPF", answer_under(SrtpPolicy::Prefer, &offer("RTP/AVPF", "a=rtcp-fb:* nack\n")));
     let session = answer(&offer("RTP/AVPF", "a=rtcp-fb:* nack\n"));
     assert!(!text(&session).contains("rtcp-fb"));
 }
 
 #[test]
 fn of_two_streams_prefer_takes_the_one_with_srtp() {
-    let both = offer_of(&format!(
-        "m=audio 4 RTP/AVP 8\nm=audio 6 RTP/SAVP 8\n{}",
-        usable()
-    ));
+    let both = offer_of(&format!("m=audio 4 RTP/AVP 8\nm=audio 6 RTP/SAVP 8\n{}", usable()));
     let ports = |policy| lines(&answer_under(policy, &both).unwrap(), "m=");
     let secure = ["m=audio 0 RTP/AVP 8", "m=audio 12000 RTP/SAVP 8"];
     assert_eq!(ports(SrtpPolicy::Prefer), secure);
     assert_eq!(ports(SrtpPolicy::Require), secure);
-    assert_eq!(
-        ports(SrtpPolicy::Off),
-        ["m=audio 12000 RTP/AVP 8", "m=audio 0 RTP/SAVP 8"]
-    );
+    assert_eq!(ports(SrtpPolicy::Off), ["m=audio 12000 RTP/AVP 8", "m=audio 0 RTP/SAVP 8"]);
 }
 
 #[test]
@@ -274,15 +210,9 @@ fn lines_that_are_skipped() {
 #[test]
 fn crypto_of_the_session_or_of_another_stream_is_not_ours() {
     let head = format!("{}m=audio 4 RTP/SAVP 8\n", usable());
-    assert_eq!(
-        answer_under(SrtpPolicy::Prefer, &offer_of(&head)),
-        Err(Refusal::NO_USABLE_CRYPTO)
-    );
+    assert_eq!(answer_under(SrtpPolicy::Prefer, &offer_of(&head)), Err(Refusal::NO_USABLE_CRYPTO));
     let other = format!("m=audio 4 RTP/SAVP 8\nm=video 6 RTP/SAVP 96\n{}", usable());
-    assert_eq!(
-        answer_under(SrtpPolicy::Prefer, &offer_of(&other)),
-        Err(Refusal::NO_USABLE_CRYPTO)
-    );
+    assert_eq!(answer_under(SrtpPolicy::Prefer, &offer_of(&other)), Err(Refusal::NO_USABLE_CRYPTO));
 }
 
 #[test]
@@ -298,19 +228,11 @@ fn our_key_stays_on_reinvite_unless_suite_or_tag_changes() {
         (line(1, SUITE_32, KEY_A), 2),
     ];
     for (crypto, key) in cases {
-        let session = answer_to(
-            &read(&offer("RTP/SAVP", &crypto)),
-            &ours,
-            Some(&first),
-            &fresh(2),
-        )
-        .unwrap();
+        let session = answer_to(&read(&offer("RTP/SAVP", &crypto)), &ours, Some(&first), &fresh(2)).unwrap();
         let srtp = session.negotiated.srtp.unwrap();
         assert_eq!(srtp.ours, SrtpKey([key; 30]), "{crypto}");
         assert_eq!(session.sdp == first.sdp, key == 1, "{crypto}");
-        let theirs = CryptoLine::read(crypto.trim_start_matches("a=crypto:"))
-            .unwrap()
-            .key;
+        let theirs = CryptoLine::read(crypto.trim_start_matches("a=crypto:")).unwrap().key;
         assert_eq!(srtp.theirs, theirs);
     }
 }
@@ -324,8 +246,5 @@ fn keys_are_in_no_debug_output() {
     let shown = format!("{description:?} {session:?} {offer:?} {:?}", fresh(1));
     let ours = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB";
     assert!(text(&session).contains(ours), "the wire needs it");
-    assert!(
-        !shown.contains(KEY_A) && !shown.contains(ours) && !shown.contains("1, 1, 1"),
-        "{shown}"
-    );
+    assert!(!shown.contains(KEY_A) && !shown.contains(ours) && !shown.contains("1, 1, 1"), "{shown}");
 }

@@ -8,10 +8,7 @@ use crate::{KEY_A, answer, answer_under, fresh, lines, local, read, text};
 /// As the guides print it for TLS, with no s= line.
 fn offer(secure: bool) -> String {
     let (profile, crypto) = match secure {
-        true => (
-            "RTP/SAVP",
-            format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY_A}\r\n"),
-        ),
+        true => ("RTP/SAVP", format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY_A}\r\n")),
         false => ("RTP/AVP", String::new()),
     };
     format!(
@@ -45,10 +42,7 @@ fn offer_without_t_is_answered() {
 fn telephone_event_has_the_number_of_the_offer() {
     for number in ["96", "101"] {
         let session = answer(&offer(false).replace("96", number));
-        assert_eq!(
-            session.negotiated.telephone_event,
-            Some(PayloadType(number.parse().unwrap()))
-        );
+        assert_eq!(session.negotiated.telephone_event, Some(PayloadType(number.parse().unwrap())));
         assert_eq!(lines(&session, "a=fmtp"), [format!("a=fmtp:{number} 0-15")]);
     }
 }
@@ -57,20 +51,14 @@ fn telephone_event_has_the_number_of_the_offer() {
 fn rtcp_goes_to_the_port_that_a_rtcp_names() {
     let rtcp = |offer: &str| answer(offer).negotiated.remote_rtcp.unwrap().to_string();
     assert_eq!(rtcp(&offer(false)), "192.0.2.61:37457");
-    assert_eq!(
-        rtcp(&offer(false).replace("a=rtcp:37457", "a=rtcp:40001")),
-        "192.0.2.61:40001"
-    );
+    assert_eq!(rtcp(&offer(false).replace("a=rtcp:37457", "a=rtcp:40001")), "192.0.2.61:40001");
 }
 
 #[test]
 fn savp_is_answered_with_savp_the_same_tag_and_a_key_of_our_own() {
     let session = answer_under(SrtpPolicy::Require, &offer(true)).unwrap();
     assert_eq!(lines(&session, "m="), ["m=audio 12000 RTP/SAVP 8 96"]);
-    assert!(
-        lines(&session, "a=crypto:")[0]
-            .starts_with("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AQEB")
-    );
+    assert!(lines(&session, "a=crypto:")[0].starts_with("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AQEB"));
 }
 
 #[test]
@@ -85,13 +73,5 @@ fn savp_is_never_answered_by_avp() {
 fn unchanged_session_refresh_disturbs_nothing() {
     let first = answer(&offer(true));
     let refresh = read(&offer(true).replace("1683048786 IN", "1683048787 IN"));
-    assert_eq!(
-        answer_to(
-            &refresh,
-            &local(SrtpPolicy::Prefer),
-            Some(&first),
-            &fresh(2)
-        ),
-        Ok(first)
-    );
+    assert_eq!(answer_to(&refresh, &local(SrtpPolicy::Prefer), Some(&first), &fresh(2)), Ok(first));
 }

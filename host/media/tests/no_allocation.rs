@@ -1,0 +1,143 @@
+//! A warm leg allocates nothing per frame on plain RTP, digits included; SRTP's crate does, and this says how much.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use media::{
+    Codec, DigitTiming, Direction, FRAME, JitterBounds, Leg, LegParams, Negotiated, PayloadType, SoundSource, Srtp,
+    SrtpKey, SrtpSuite, playout,
+};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: hands every request on to the system's allocator unchanged; the counter is a plain thread-local number.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's contract is System's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: the caller's contract is System's.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn allocations() -> u64 {
+    ALLOCATIONS.with(Cell::get)
+}
+
+fn leg(srtp: Option<Srtp>, start: Instant) -> Leg {
+    let remote = Some("10.0.0.1:4000".parse().unwrap());
+    let negotiated = Negotiated {
+        codec: Codec::Pcma,
+        payload_type: PayloadType(8),
+        receive: vec![(PayloadType(8), Codec::Pcma)],
+        telephone_event: Some(PayloadType(101)),
+        comfort_noise: None,
+        remote_rtp: remote,
+        remote_rtcp: None,
+        rtcp_mux: false,
+        direction: Direction::SendRecv,
+        held: false,
+        send_ptime_ms: 20,
+        srtp,
+    };
+    let params = LegParams {
+        negotiated,
+        ssrc: 1,
+        first_sequence: 1,
+        first_timestamp: 1,
+        cname: "c".into(),
+        media_networks: vec!["10.0.0.0/8".parse().unwrap()],
+        sdp_address_allowed: false,
+        jitter: JitterBounds::default(),
+        media_timeout: Duration::from_secs(60),
+        digits: DigitTiming::default(),
+        seed: 1,
+    };
+    Leg::new(params, start)
+}
+
+struct Queue(media::PlayoutReader);
+
+impl SoundSource for Queue {
+    fn next_frame(&mut self, frame: &mut [i16; 160]) -> bool {
+        self.0.pull(frame) > 0
+    }
+}
+
+#[test]
+fn a_warm_leg_allocates_nothing_per_frame() {
+    let start = Instant::now();
+    let mut leg = leg(None, start);
+    let (mut writer, reader) = playout(1000);
+    let mut sound = Queue(reader);
+    let from = "10.0.0.1:4000".parse().unwrap();
+    let (mut out, mut frame, mut packet) = (Vec::new(), [0; 160], [0x55; 172]);
+    let mut warm_at = 0;
+    for tick in 0..5000_u32 {
+        if tick == 500 {
+            warm_at = allocations();
+        }
+        let now = start + FRAME * tick;
+        // Every 50th packet is lost, every 70th is an event, every 90th comes twice.
+        packet[0] = 0x80;
+        packet[1] = if tick % 70 < 3 { 101 } else { 8 };
+        packet[12] = 5;
+        packet[2..4].copy_from_slice(&(tick as u16).to_be_bytes());
+        packet[4..8].copy_from_slice(&(tick * 160).to_be_bytes());
+        for _ in 0..if tick % 90 == 0 { 2 } else { usize::from(tick % 50 != 0) } {
+            leg.receive_rtp(&mut packet, from, now);
+        }
+        leg.take_frame(now, &mut frame);
+        writer.write(&frame[..if tick % 3 == 0 { 160 } else { 150 }]);
+        if tick % 100 == 0 {
+            writer.clear();
+            leg.send_digits(u64::from(tick), "1,2#").unwrap();
+        }
+        while writer.poll_cleared().is_some() {}
+        leg.send(now, &mut sound, &mut out).unwrap();
+        while leg.poll_event().is_some() {}
+        let _ = leg.stats();
+    }
+    assert_eq!(allocations() - warm_at, 0);
+    let stats = leg.stats();
+    assert!(stats.digits_sent > 100 && stats.digits_received > 50 && stats.sound.frames_audio > 4000, "{stats:?}");
+}
+
+#[test]
+fn srtp_allocates_a_bounded_number_of_times_for_each_packet() {
+    let start = Instant::now();
+    let key = SrtpKey([7; 30]);
+    let srtp = Srtp { suite: SrtpSuite::AesCm128HmacSha1_80, tag: 1, ours: key.clone(), theirs: key };
+    // Two legs with one key, one speaking to the other.
+    let (mut speaker, mut listener) = (leg(Some(srtp.clone()), start), leg(Some(srtp), start));
+    let from = "10.0.0.1:4000".parse().unwrap();
+    let (mut out, mut frame) = (Vec::new(), [0; 160]);
+    let (mut sending, mut receiving) = (0, 0);
+    for tick in 0..600_u32 {
+        let now = start + FRAME * tick;
+        let before = allocations();
+        speaker.send(now, &mut (), &mut out).unwrap();
+        let between = allocations();
+        listener.receive_rtp(&mut out, from, now);
+        listener.take_frame(now, &mut frame);
+        if tick >= 100 {
+            sending += between - before;
+            receiving += allocations() - between;
+        }
+    }
+    assert_eq!(listener.stats().packets_received, 600);
+    println!("SRTP: {} allocations a packet sent, {} received", sending as f64 / 500.0, receiving as f64 / 500.0);
+    assert!(sending <= 500 * 10 && receiving <= 500 * 12, "{sending} {receiving} for 500 packets");
+}
