@@ -3,6 +3,8 @@
 /// Where a bot traps or loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
+    /// In `start`, when the host tries the component out; good in every call.
+    DryRun,
     Start,
     /// From the 11th frame on.
     Frame,
@@ -72,6 +74,8 @@ pub enum Conduct {
 
 const NAMES: &[(&str, Conduct)] = &[
     ("good", Conduct::Good),
+    ("loop-in-dry-run", Conduct::Loop(Place::DryRun)),
+    ("trap-in-dry-run", Conduct::Trap(Place::DryRun)),
     ("loop-in-start", Conduct::Loop(Place::Start)),
     ("loop-in-frame", Conduct::Loop(Place::Frame)),
     ("loop-in-event", Conduct::Loop(Place::Event)),

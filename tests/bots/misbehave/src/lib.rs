@@ -2,7 +2,8 @@
 //!
 //! Which one is said by the route's configuration (`conduct`), else by the INVITE's header `X-Conduct`, else by the
 //! number that was dialled: a copy of this component named `loop-in-frame.wasm` loops in its frames. `Conduct` lists
-//! them all. An unknown one is refused with 404, so that a misspelt test fails.
+//! them all. An unknown one is refused with 404, so that a misspelt test fails. Like a bot that means it, this one behaves while
+//! the host tries it out, unless the conduct is one of the dry run's own.
 //!
 //! Every conduct writes the note `conduct`, and after a restart or a move the note `reason`.
 
@@ -14,6 +15,8 @@ use std::hint::black_box;
 use conduct::{Conduct, Place};
 use patchbay_sdk::{Accept, Bot, Call, Event, FRAME_SAMPLES, Frame, HungUp, Refusal, Start, StartReason};
 
+/// The call of the host that tries a component out before it serves it.
+const DRY_RUN: &str = "dry-run";
 /// Frames and events misbehave from here on, so that the call is up and heard before.
 const GOOD_FRAMES: u64 = 10;
 const GOOD_MS: u64 = 200;
@@ -34,6 +37,12 @@ impl Bot for Misbehave {
         let word = call.config("conduct").or_else(header).unwrap_or_else(|| call.info().called.clone());
         let Some(conduct) = Conduct::read(&word) else {
             return Err(Refusal::new(404, format!("no conduct is called {word}")));
+        };
+        let conduct = match (call.info().id == DRY_RUN, conduct) {
+            (false, _) => conduct,
+            (true, Conduct::Loop(Place::DryRun)) => spin_for_ever(),
+            (true, Conduct::Trap(Place::DryRun)) => panic!("told to trap in the dry run"),
+            (true, _) => Conduct::Good,
         };
         self.conduct = conduct;
         self.spin_steps = call.config("spin").and_then(|steps| steps.parse().ok()).unwrap_or(SPIN_STEPS);
