@@ -1,12 +1,57 @@
 //! `patchbay check`: what a configuration refers to, and what is allowed but hardly meant.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 
+use serde::Serialize;
 use sip::Transport;
 
-use crate::config::{Config, Problem, Srtp};
+use crate::config::{self, Config, Problem, Srtp};
 use crate::tls;
+
+/// What `patchbay check` found.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub problems: Vec<Problem>,
+    pub warnings: Vec<Problem>,
+}
+
+/// Checks a file; unless `no_files`, also what it refers to, even if the file itself has mistakes.
+pub fn check(path: &Path, no_files: bool) -> Report {
+    let (config, mut problems) = match config::read_file(path) {
+        Ok((config, problems)) => (config, problems.0),
+        Err(problem) => return Report { problems: vec![problem], warnings: Vec::new() },
+    };
+    if !no_files {
+        problems.extend(check_files(&config));
+    }
+    Report { problems, warnings: warnings(&config) }
+}
+
+impl Report {
+    pub fn as_json(&self) -> String {
+        let mut value = serde_json::json!(self);
+        value["ok"] = self.problems.is_empty().into();
+        value.to_string()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            writeln!(f, "error: {problem}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
+        match self.problems.len() {
+            0 => writeln!(f, "ok"),
+            1 => writeln!(f, "1 mistake"),
+            count => writeln!(f, "{count} mistakes"),
+        }
+    }
+}
 
 /// Sample rate and channels of a fallback prompt.
 const PROMPT: (u32, u16) = (8000, 1);
@@ -117,7 +162,7 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
         let address: IpAddr = listener.listen.address.ip();
         if address.is_unspecified() && listener.advertised.is_none() {
             let text =
-                "without it each peer is told the address by which the system would reach it";
+                "without it peers are told the address of the default route";
             let hint = "behind NAT write advertised = \"your public address\"";
             warnings.push(Problem::new(format!("listeners[{index}].advertised"), text).hint(hint));
         }

@@ -202,7 +202,8 @@ pub fn client_config(trunk: &Trunk) -> Result<Arc<ClientConfig>, String> {
         }
         // Some of the system's may be unreadable to us; none at all shows when a peer is verified.
         None => {
-            drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs))
+            let _ =
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
     let config = ClientConfig::builder_with_provider(provider())

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use flags::from_flags;
 pub use problem::{Problem, Problems, nearest};
-pub use read::{load, read};
+pub use read::{load, read, read_file};
 pub use value::{HostPort, ListenUrl, Network, PortRange, Secret, read_bounded, scheme};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -121,7 +121,6 @@ pub struct Limits {
     pub idle_s: u64,
     pub connect_s: u64,
     pub keep_alive_s: u64,
-    pub message_bytes: usize,
     /// What waits to be written to one connection.
     pub send_buffer_bytes: usize,
     /// Messages that wait for the core.

@@ -11,20 +11,19 @@ const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// Reads a file. Errors: all that is wrong with it; what it refers to is not looked at.
 pub fn load(path: &Path) -> Result<Config, Problems> {
-    let named = |text: String| {
-        Problems(vec![Problem::new(
-            "",
-            format!("{}: {text}", path.display()),
-        )])
-    };
+    match read_file(path) {
+        Ok((config, problems)) if problems.0.is_empty() => Ok(config),
+        Ok((_, problems)) => Err(problems),
+        Err(problem) => Err(Problems(vec![problem])),
+    }
+}
+
+/// Reads a file, mistakes and all. Errors: it cannot be read.
+pub fn read_file(path: &Path) -> Result<(Config, Problems), Problem> {
+    let named = |text: String| Problem::new("", format!("{}: {text}", path.display()));
     let bytes = read_bounded(path, CONFIG_BYTES_MAX).map_err(named)?;
     let text = String::from_utf8(bytes).map_err(|_| named("is not UTF-8 text".into()))?;
-    let (config, problems) = read(&text, path.parent().unwrap_or(Path::new("")));
-    if problems.0.is_empty() {
-        Ok(config)
-    } else {
-        Err(problems)
-    }
+    Ok(read(&text, path.parent().unwrap_or(Path::new(""))))
 }
 
 /// Reads the text of a file in `folder`. What is wrong is replaced by its default, so that the rest can be checked too.
@@ -266,7 +265,6 @@ fn limits(mut section: Section<'_>, default: Limits) -> Limits {
         idle_s: section.number("idle_s", default.idle_s, 1..=86_400),
         connect_s: section.number("connect_s", default.connect_s, 1..=32),
         keep_alive_s: section.number("keep_alive_s", default.keep_alive_s, 1..=600),
-        message_bytes: section.number("message_bytes", default.message_bytes, 2048..=1_048_576),
         send_buffer_bytes: section.number(
             "send_buffer_bytes",
             default.send_buffer_bytes,
@@ -423,7 +421,6 @@ impl Default for Config {
                 idle_s: 300,
                 connect_s: 10,
                 keep_alive_s: 25,
-                message_bytes: 65_535,
                 send_buffer_bytes: 262_144,
                 queued_messages: 1024,
                 bots: 1000,

@@ -158,22 +158,25 @@ impl Metrics {
             };
             let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", family.help);
             for (labels, series) in &family.series {
-                match series {
-                    Series::Counter(counter) => {
-                        drop(writeln!(out, "{name}{labels} {}", counter.get()))
-                    }
-                    Series::Gauge(gauge) => drop(writeln!(out, "{name}{labels} {}", gauge.get())),
+                let _ = match series {
+                    Series::Counter(counter) => writeln!(out, "{name}{labels} {}", counter.get()),
+                    Series::Gauge(gauge) => writeln!(out, "{name}{labels} {}", gauge.get()),
                     Series::Histogram(histogram) => {
                         render_histogram(&mut out, name, labels, &histogram.0)
                     }
-                }
+                };
             }
         }
         out
     }
 }
 
-fn render_histogram(out: &mut String, name: &str, labels: &str, buckets: &Buckets) {
+fn render_histogram(
+    out: &mut String,
+    name: &str,
+    labels: &str,
+    buckets: &Buckets,
+) -> std::fmt::Result {
     let inner = labels.trim_start_matches('{').trim_end_matches('}');
     let comma = if inner.is_empty() { "" } else { "," };
     let bounds = buckets
@@ -184,13 +187,13 @@ fn render_histogram(out: &mut String, name: &str, labels: &str, buckets: &Bucket
     let mut total = 0;
     for (bound, count) in bounds.zip(&buckets.counts) {
         total += count.load(Ordering::Relaxed);
-        let _ = writeln!(out, "{name}_bucket{{{inner}{comma}le=\"{bound}\"}} {total}");
+        writeln!(out, "{name}_bucket{{{inner}{comma}le=\"{bound}\"}} {total}")?;
     }
     let sum = buckets.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
-    let _ = writeln!(
+    writeln!(
         out,
         "{name}_sum{labels} {sum}\n{name}_count{labels} {total}"
-    );
+    )
 }
 
 fn label_text(labels: &[(&str, &str)]) -> String {

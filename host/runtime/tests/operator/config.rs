@@ -1,0 +1,194 @@
+//! A configuration is read whole, and every mistake in it is told at once.
+
+use std::path::Path;
+
+use runtime::check;
+use runtime::config::{Codec, Config, Problem, Srtp, read};
+
+const GOOD: &str = r#"
+    [[listeners]]
+    listen = "tcp://0.0.0.0:5070"
+    advertised = "203.0.113.10"
+    [[trunks]]
+    name = "exotel"
+    networks = ["203.0.113.0/24"]
+    [[routes]]
+    trunk = "exotel"
+    plugin = "echo"
+"#;
+
+fn problems(text: &str) -> Vec<String> {
+    read(text, Path::new("/etc/patchbay")).1.0.iter().map(Problem::to_string).collect()
+}
+
+fn config(text: &str) -> Config {
+    let (config, problems) = read(text, Path::new("/etc/patchbay"));
+    assert_eq!(problems.0, []);
+    config
+}
+
+#[test]
+fn a_small_file_gets_the_documented_defaults() {
+    let config = config(GOOD);
+    assert_eq!(config.bots, Path::new("/etc/patchbay/bots"));
+    assert_eq!((config.drain_seconds, config.media_timeout_s, config.rtp.rest_ms), (60, 60, 2000));
+    assert_eq!(config.rtp.ports.to_string(), "10000-20000");
+    assert_eq!(config.trunks[0].codecs, [Codec::Pcma, Codec::Pcmu]);
+    assert_eq!(config.trunks[0].srtp, Srtp::Prefer);
+    assert!(!config.trunks[0].trusted && !config.log.personal && config.admin.listen.is_none());
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_with_path_and_hint() {
+    let text = r#"
+        drian_seconds = 30
+        bot_budget_ms = 99
+        [rtp]
+        ports = "20000-10000"
+        [admin]
+        listen = "0.0.0.0:8080"
+        [[listeners]]
+        listen = "tpc://0.0.0.0:5070"
+        [[listeners]]
+        listen = "tls://0.0.0.0:5061"
+        [[trunks]]
+        name = "a"
+        networks = ["10.0.0.1/8", "10.0.0.0/8", 5]
+        srtp = "maybe"
+        [[trunks]]
+        name = "a"
+        network = ["10.0.0.0/8"]
+        codecs = []
+        [[routes]]
+        trunk = "b"
+        called = "1"
+        called_prefix = "2"
+        [log]
+        level = "x=shout"
+    "#;
+    let found = problems(text);
+    let expect = [
+        "drian_seconds: unknown key (did you mean `drain_seconds`?)",
+        "bot_budget_ms: 99 is outside 2 to 18",
+        "rtp.ports: holds no pair",
+        "admin.listen: has no TLS",
+        "listeners[0].listen: `tpc` is not a transport",
+        "listeners[1].certificates: a TLS listener needs one",
+        "trunks[0].networks[0]: has bits beyond its prefix; write 10.0.0.0/8",
+        "trunks[0].networks[2]: ",
+        "trunks[0].srtp: ",
+        "trunks[1].networks: is missing",
+        "trunks[1].network: unknown key (did you mean `networks`?)",
+        "trunks[1].name: `a` is taken",
+        "trunks[1].codecs: is empty",
+        "routes[0].plugin: is missing",
+        "routes[0].trunk: there is no trunk `b`",
+        "routes[0].called_prefix: beside `called`",
+        "log.level: `x=shout` is not a log filter",
+    ];
+    for start in expect {
+        assert!(found.iter().any(|problem| problem.starts_with(start)), "{start}\nin {found:#?}");
+    }
+    assert_eq!(found.len(), expect.len(), "{found:#?}");
+}
+
+#[test]
+fn a_syntax_error_is_one_problem_with_its_line() {
+    let found = problems("bots = \"a\"\nthis is not toml\n[[routes]]\n");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with("line 2: "), "{found:?}");
+}
+
+#[test]
+fn an_empty_file_says_what_is_needed() {
+    let found = problems("");
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(found[0].contains("[[listeners]]"), "{found:?}");
+}
+
+#[test]
+fn a_key_written_into_the_file_is_refused_without_being_shown() {
+    let text = GOOD.replace("tcp://0.0.0.0:5070\"", "tls://0.0.0.0:443\"\ncertificates = [{ cert = \"c.pem\", key = \"TOPSECRET\" }]");
+    let found = problems(&text);
+    assert!(found[0].starts_with("listeners[0].certificates[0].key: is not a reference to a secret"), "{found:#?}");
+    assert!(!found.join("\n").contains("TOPSECRET"));
+}
+
+#[test]
+fn a_printed_configuration_reads_as_the_same_configuration() {
+    let text = format!(
+        "{GOOD}\nconfig = {{ greeting = \"hi\", key = {{ env = \"API_KEY\" }} }}\n\
+         [[listeners]]\nlisten = \"tls://[::]:443\"\ncertificates = [{{ cert = \"c.pem\", key = {{ file = \"k.pem\" }} }}]\n\
+         [limits]\ncalls = 7\n"
+    );
+    let config = config(&text);
+    let printed = toml::to_string(&config).unwrap();
+    let (again, problems) = read(&printed, Path::new("/"));
+    assert_eq!((again, problems.0), (config, vec![]), "{printed}");
+}
+
+#[test]
+fn a_bots_configuration_is_json_with_its_secrets_in_place() {
+    let folder = std::env::temp_dir().join(format!("patchbay-secret-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("token"), "s3cret\n").unwrap();
+    let text = format!("{GOOD}\nconfig = {{ menu = [1, {{ deep = true }}], token = {{ file = \"token\" }}, none = {{ env = \"PATCHBAY_UNSET\" }} }}");
+    let (config, problems) = read(&text, &folder);
+    assert_eq!(problems.0, []);
+    let error = config.routes[0].bot_config().unwrap_err();
+    assert_eq!(error, "environment variable PATCHBAY_UNSET is not set");
+    let (config, _) = read(&text.replace(", none = { env = \"PATCHBAY_UNSET\" }", ""), &folder);
+    assert_eq!(config.routes[0].bot_config().unwrap(), r#"{"menu":[1,{"deep":true}],"token":"s3cret"}"#);
+}
+
+#[test]
+fn routes_are_tried_in_order_by_trunk_and_called_number() {
+    let text = r#"
+        [[listeners]]
+        listen = "udp://127.0.0.1:0"
+        [[trunks]]
+        name = "a"
+        networks = ["10.0.0.0/8"]
+        [[trunks]]
+        name = "b"
+        networks = ["10.1.0.0/16", "192.0.2.1", "::ffff:0:0/96"]
+        [[routes]]
+        trunk = "a"
+        called = "+911234"
+        plugin = "exact"
+        [[routes]]
+        trunk = "a"
+        called_prefix = "+91"
+        plugin = "prefix"
+        [[routes]]
+        trunk = "b"
+        plugin = "{called}"
+    "#;
+    let config = config(text);
+    let plugin = |trunk, called| config.route(trunk, called).map(|(_, route)| route.plugin_for(called).to_owned());
+    assert_eq!(plugin("a", "+911234").as_deref(), Some("exact"));
+    assert_eq!(plugin("a", "+9112345").as_deref(), Some("prefix"));
+    assert_eq!(plugin("a", "911234"), None, "the + is kept");
+    assert_eq!(plugin("b", "echo").as_deref(), Some("echo"));
+    let trunk = |source: &str| config.trunk_of(source.parse().unwrap()).map(|trunk| trunk.0);
+    assert_eq!(trunk("10.1.2.3"), Some(0), "the first that holds it");
+    assert_eq!(trunk("::ffff:192.0.2.1"), Some(1), "a mapped address is the address");
+    assert_eq!(trunk("192.0.2.2"), None);
+}
+
+#[test]
+fn sdes_over_plain_signalling_under_prefer_is_warned_about_and_under_off_is_not() {
+    let warned = |text: &str| check::warnings(&config(text)).iter().any(|warning| warning.path == "trunks[0].srtp");
+    assert!(warned(GOOD));
+    assert!(!warned(&GOOD.replace("networks =", "srtp = \"off\"\nnetworks =")));
+}
+
+#[test]
+fn what_the_file_refers_to_is_looked_at() {
+    let text = GOOD.replace("tcp://0.0.0.0:5070\"", "tls://0.0.0.0:443\"\ncertificates = [{ cert = \"c.pem\", key = { env = \"K\" } }]")
+        + "fallback_prompt = \"sorry.wav\"\n";
+    let (config, problems) = read(&text, Path::new("/nowhere"));
+    assert_eq!(problems.0, []);
+    let paths: Vec<_> = check::check_files(&config).into_iter().map(|problem| problem.path).collect();
+    assert_eq!(paths, ["bots", "listeners[0].certificates[0]", "routes[0].fallback_prompt"]);
+}

@@ -1,0 +1,7 @@
+//! What an operator touches: configuration, command line, bot folder, admin port, examples.
+
+mod admin;
+mod bot_folder;
+mod cli;
+mod config;
+mod examples;
