@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::jitter_buffer::{JitterBounds, JitterBuffer};
 use crate::srtp::Inbound;
 use crate::telephone_event::{Presses, parse_event};
-use crate::{SrtpKey, SrtpSuite, rtcp, rtp};
+use crate::{Codec, SrtpKey, SrtpSuite, rtcp, rtp};
 
 /// The key under which `fuzz_srtp` opens; a corpus sealed with it gets through.
 pub const SRTP_KEY: [u8; 30] = *b"patchbay fuzzing key and salt!";
@@ -59,4 +60,26 @@ pub fn fuzz_telephone_event(bytes: &[u8]) {
         }
     }
     assert!(keys <= bytes.len() / 4);
+}
+
+/// A series of audio packets, four bytes each: timestamp step (signed, in units that grow), length, time step in ms,
+/// whether a frame is taken.
+pub fn fuzz_jitter_buffer(bytes: &[u8]) {
+    let bounds = JitterBounds::default();
+    let mut buffer = JitterBuffer::new(bounds);
+    let (mut timestamp, mut now) = (u32::MAX - 400, 0_i64);
+    for chunk in bytes.chunks_exact(4) {
+        let step = i32::from(chunk[0] as i8) << (chunk[3] >> 3 & 7);
+        timestamp = timestamp.wrapping_add_signed(step * 8);
+        let payload = [chunk[1]; 800];
+        let length = (usize::from(chunk[1]) * 4).clamp(1, 800);
+        if !buffer.continues(timestamp, length) && chunk[3] & 4 != 0 {
+            buffer.restart();
+        }
+        let _ = buffer.insert(timestamp, Codec::Pcma, &payload[..length], now);
+        now += i64::from(chunk[2]) * 8;
+        for _ in 0..chunk[3] & 3 {
+            buffer.pull(now, &mut [0; 160]);
+        }
+    }
 }

@@ -47,6 +47,15 @@ impl Default for JitterBounds {
     }
 }
 
+impl JitterBounds {
+    /// Half a second at most, and in order.
+    fn sane(self) -> Self {
+        let max_ms = self.max_ms.clamp(40, 500);
+        let min_ms = self.min_ms.min(max_ms - 40);
+        JitterBounds { min_ms, initial_ms: self.initial_ms.clamp(min_ms, max_ms - 40), max_ms }
+    }
+}
+
 /// What became of the caller's sound. Counts, and the delay now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SoundStats {
@@ -88,6 +97,7 @@ pub struct JitterBuffer {
 
 impl JitterBuffer {
     pub fn new(bounds: JitterBounds) -> Self {
+        let bounds = bounds.sane();
         // Room for the deepest delay, one packet of 100 ms on top, and the history behind the playing point.
         let samples = ((bounds.max_ms + 120) as usize * 8).next_power_of_two();
         JitterBuffer {
@@ -130,7 +140,10 @@ impl JitterBuffer {
         let at = self.timestamps.peek32(timestamp);
         let end = at + payload.len() as i64;
         if !self.continues(timestamp, payload.len()) {
-            return Err(DropReason::Overflow);
+            // Too late to be waited for, so its delay teaches nothing; or beyond the buffer.
+            let late = self.play.is_some_and(|play| at < play);
+            self.stats.late += u64::from(late);
+            return Err(if late { DropReason::Late } else { DropReason::Overflow });
         }
         if self.play.is_none() {
             let (first, first_arrival) = self.start.unwrap_or((at, arrival));

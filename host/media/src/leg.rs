@@ -147,15 +147,15 @@ impl Leg {
     }
 
     /// A datagram on the RTP port. Never fails: what cannot be used is counted under its [`DropReason`].
-    pub fn receive_rtp(&mut self, datagram: &mut [u8], from: SocketAddr, now: Instant) {
+    /// Returns the packet if it was accepted, decrypted in place, for who wants to capture it.
+    pub fn receive_rtp<'a>(&mut self, datagram: &'a mut [u8], from: SocketAddr, now: Instant) -> Option<&'a [u8]> {
         // RFC 5761 4: RTCP's packet types are no payload types of ours.
         if self.negotiated.rtcp_mux && matches!(datagram.get(1), Some(192..=223)) {
-            return self.receive_rtcp(datagram, from, now);
+            self.receive_rtcp(datagram, from, now);
+            return None;
         }
         let first = self.receive.packets == 0;
-        let Ok(news) = self.receive.receive(datagram, from, &self.negotiated, now) else {
-            return;
-        };
+        let news = self.receive.receive(datagram, from, &self.negotiated, now).ok()?;
         self.timed_out = false;
         if first {
             self.event(LegEvent::FirstPacket);
@@ -168,6 +168,7 @@ impl Leg {
             self.digits_received += 1;
             self.event(LegEvent::Digit { key, tick: self.next_tick });
         }
+        datagram.get(..news.plain_bytes)
     }
 
     /// A datagram on the RTCP port, or multiplexed on the RTP port.
@@ -230,8 +231,8 @@ impl Leg {
         }
     }
 
-    /// The next packet, if its slot has come: called at the leg's send phase, again until None if the ptime is below
-    /// 20 ms. `now` is best the time of the phase, not that of a wake-up shortly after it: the first call anchors the
+    /// The next packet, if its slot has come: called at the leg's send phase, and 10 ms after it if the ptime is 10 or
+    /// 30 ms ([`Leg::next_send`] tells). `now` is best the time of the phase, not that of a wake-up shortly after it: the first call anchors the
     /// grid, one slot each ptime. Sends silence where `sound` has none, nothing while our direction or a hold forbids it.
     /// `out` is overwritten. Returns where to.
     pub fn send(&mut self, now: Instant, sound: &mut dyn SoundSource, out: &mut Vec<u8>) -> Option<SocketAddr> {
@@ -243,6 +244,11 @@ impl Leg {
             self.event(LegEvent::DigitsSent { id });
         }
         to.filter(|_| sent)
+    }
+
+    /// The packet that [`Leg::send`] wrote last, as it was before encryption, for who wants to capture it.
+    pub fn plain_packet(&self) -> &[u8] {
+        &self.send.plain
     }
 
     /// When the next packet is due; None before the first call of [`Leg::send`].

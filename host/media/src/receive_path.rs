@@ -23,6 +23,8 @@ const CONFIRM_SAMPLES: u32 = 8000;
 pub struct News {
     pub moved: Option<Move>,
     pub key: Option<char>,
+    /// The packet's length without its SRTP tag.
+    pub plain_bytes: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -122,6 +124,7 @@ impl ReceivePath {
                 &plain[..]
             }
         };
+        let plain_bytes = packet.len();
         let payload = &packet[payload_range(packet, &header)?];
         let moved = self.source.heard(from, header.ssrc, header.sequence, now)?;
         self.packets += 1;
@@ -134,7 +137,7 @@ impl ReceivePath {
                 None
             }
         };
-        Ok(News { moved, key })
+        Ok(News { moved, key, plain_bytes })
     }
 
     fn dispatch(

@@ -175,7 +175,7 @@ impl Reporter {
     /// Writes SR or RR, SDES, and BYE if this is the end. Cost: allocates; every five seconds.
     pub fn write(&mut self, sent: Sent, streams: &mut Streams, bye: bool, now: Instant, out: &mut Vec<u8>) {
         out.clear();
-        let reports = streams.iter_mut().map(|stream| block(stream, now)).collect();
+        let reports = streams.iter_mut().filter(|s| s.heard_since_report()).map(|s| block(s, now)).collect();
         let written = if sent.packets > self.sent_before {
             SenderReport {
                 ssrc: self.ssrc,

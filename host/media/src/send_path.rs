@@ -27,6 +27,8 @@ pub struct SendPath {
     pub packets: u64,
     pub payload_bytes: u64,
     pub slots_skipped: u64,
+    /// The last packet before encryption.
+    pub plain: Vec<u8>,
     /// When the last slot was, and its media time: what a sender report relates.
     pub last_slot: Option<(Instant, RtpTimestamp)>,
 }
@@ -48,6 +50,7 @@ impl SendPath {
             packets: 0,
             payload_bytes: 0,
             slots_skipped: 0,
+            plain: Vec::with_capacity(crate::rtp::HEADER_BYTES + PACKET_SAMPLES_MAX),
             last_slot: None,
         }
     }
@@ -59,7 +62,7 @@ impl SendPath {
             (None, _) => self.srtp = None,
         }
         if let Some(clock) = &mut self.clock {
-            clock.set_ptime(negotiated.send_ptime_ms);
+            clock.set_ptime(ptime_ms(negotiated));
         }
     }
 
@@ -77,7 +80,7 @@ impl SendPath {
         sound: &mut dyn SoundSource,
         out: &mut Vec<u8>,
     ) -> bool {
-        let ptime_ms = negotiated.send_ptime_ms;
+        let ptime_ms = ptime_ms(negotiated);
         let clock = self.clock.get_or_insert_with(|| SendClock::start(now, ptime_ms));
         let slot = clock.next();
         let Some(missed) = clock.take(now) else {
@@ -150,6 +153,7 @@ impl SendPath {
         self.waiting.copy_within(length..self.waiting_samples, 0);
         self.waiting_samples -= length;
         let payload_bytes = out.len() - crate::rtp::HEADER_BYTES;
+        self.plain.clone_from(out);
         if let Some(srtp) = &mut self.srtp
             && !srtp.seal_rtp(&header, out)
         {
@@ -159,5 +163,13 @@ impl SendPath {
         self.packets += 1;
         self.payload_bytes += payload_bytes as u64;
         true
+    }
+}
+
+/// What our buffers are made for; anything else would be a fault of ours, and is 20 ms.
+fn ptime_ms(negotiated: &Negotiated) -> u32 {
+    match negotiated.send_ptime_ms {
+        known @ (10 | 20 | 30 | 40 | 60) => known,
+        _ => 20,
     }
 }

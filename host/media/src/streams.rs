@@ -122,6 +122,11 @@ impl Stream {
         }
     }
 
+    /// 6.4: only such sources get a block.
+    pub fn heard_since_report(&self) -> bool {
+        self.received > self.received_prior
+    }
+
     /// A.3; begins the next interval.
     pub fn report(&mut self) -> Reception {
         let expected = self.expected();

@@ -1,7 +1,7 @@
 //! Every reader of the wire, fed by a seeded mutator: good packets spoilt, and the byte patterns that are known to
 //! panic in the crates underneath. `PATCHBAY_FUZZ_ROUNDS` for more.
 
-use media::fuzzing::{SRTP_KEY, fuzz_rtcp, fuzz_rtp, fuzz_srtp, fuzz_telephone_event};
+use media::fuzzing::{SRTP_KEY, fuzz_jitter_buffer, fuzz_rtcp, fuzz_rtp, fuzz_srtp, fuzz_telephone_event};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngCore, SeedableRng};
@@ -44,8 +44,12 @@ fn mutate(seed: &[u8], random: &mut SmallRng) -> Vec<u8> {
 }
 
 fn drive(name: &str, target: fn(&[u8]), corpus: &[Vec<u8>]) {
+    drive_for(rounds(), name, target, corpus);
+}
+
+fn drive_for(rounds: u64, name: &str, target: fn(&[u8]), corpus: &[Vec<u8>]) {
     corpus.iter().for_each(|seed| target(seed));
-    for seed in 0..rounds() {
+    for seed in 0..rounds {
         let mut random = SmallRng::seed_from_u64(seed);
         let start = corpus.choose(&mut random).unwrap();
         let bytes = mutate(start, &mut random);
@@ -125,4 +129,13 @@ fn no_series_of_telephone_events_breaks_its_reader() {
     let press: Vec<u8> = (1..8).flat_map(|n| [1, 0, 20, 1, 5, u8::from(n > 4) << 7 | 10, n, 160]).collect();
     let stepping: Vec<u8> = (1..20).flat_map(|n| [1, 2, 20, 1, 5, 10, n, 160]).collect();
     drive("telephone_event", fuzz_telephone_event, &[press, stepping, vec![1, 0, 0, 0, 16], vec![]]);
+}
+
+#[test]
+fn no_series_of_timestamps_breaks_the_jitter_buffer() {
+    let steady: Vec<u8> = [[20, 40, 20, 1]; 40].concat();
+    let jumpy: Vec<u8> =
+        (0..60_u8).flat_map(|n| [n.wrapping_mul(37), n.wrapping_mul(91), 20, n.wrapping_mul(13)]).collect();
+    let burst: Vec<u8> = [[20, 40, 0, 0]; 60].concat();
+    drive_for(rounds() / 10, "jitter_buffer", fuzz_jitter_buffer, &[steady, jumpy, burst, vec![]]);
 }

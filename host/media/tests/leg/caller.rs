@@ -125,7 +125,7 @@ impl Caller {
     }
 
     pub fn deliver(&mut self, mut packet: Vec<u8>) {
-        self.leg.receive_rtp(&mut packet, self.from, self.now);
+        let _ = self.leg.receive_rtp(&mut packet, self.from, self.now);
     }
 
     pub fn say(&mut self, payload: &[u8]) {

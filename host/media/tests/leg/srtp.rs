@@ -299,3 +299,28 @@ fn srtcp_is_sealed_and_opened_and_guarded() {
         assert_eq!(stats.rtcp_received, 1);
     }
 }
+
+#[test]
+fn packets_reordered_across_the_roll_over_are_all_opened() {
+    let (mut caller, crypto) = strong();
+    caller.sequence = 65_500;
+    let mut sealed: Vec<_> = (0..80).map(|n| crypto.seal(caller.next(PCMA, &[1; 160]), u32::from(n >= 36))).collect();
+    sealed[1..].chunks_mut(3).for_each(<[_]>::reverse);
+    sealed.into_iter().for_each(|packet| caller.deliver(packet));
+    let stats = caller.leg.stats();
+    assert_eq!((stats.packets_received, stats.drops.get(DropReason::Unauthenticated)), (80, 0));
+}
+
+#[test]
+fn a_capture_sees_both_directions_decrypted() {
+    let (mut caller, crypto) = strong();
+    let plain = caller.next(PCMA, &[0x12; 160]);
+    let mut sealed = crypto.seal(plain.clone(), 0);
+    assert_eq!(caller.leg.receive_rtp(&mut sealed, caller.from, caller.now), Some(plain.as_slice()));
+    let mut again = crypto.seal(plain, 0);
+    assert_eq!(caller.leg.receive_rtp(&mut again, caller.from, caller.now), None);
+    let mut out = Vec::new();
+    caller.leg.send(caller.now, &mut (), &mut out).unwrap();
+    let opened = Crypto { master: OURS, tag_bytes: 10 }.open(&out, 0).unwrap();
+    assert_eq!(caller.leg.plain_packet(), opened);
+}
