@@ -192,26 +192,26 @@ impl JitterBuffer {
             return self.make_up(out);
         };
         let mut correction = self.correction(now, play);
-        if correction < 0 && !self.overlaps(play, play + FRAME) {
-            // Where a whole frame is missing, leaving it out costs nothing.
+        let missing = !self.overlaps(play, play + FRAME);
+        if correction < 0 && (missing || (self.overlong() && !self.holds(play, play + 2 * FRAME))) {
+            // Leaving out what is missing costs nothing; and what cannot be blended is left out where it must.
             self.stats.frames_taken_out += 1;
             play += FRAME;
             correction = self.correction(now, play);
         }
-        let frames = if self.holds(play, play + FRAME) {
+        let (frames, kind) = if self.holds(play, play + FRAME) {
             self.copy(play, out);
             let frames = self.correct(correction, play, out);
             self.concealment.real(out);
-            frames
-        } else if correction > 0 && !self.overlaps(play, play + FRAME) {
+            (frames, FrameKind::Audio)
+        } else if correction > 0 {
+            // Not complete, and too early: it may be by the next tick.
             self.stats.frames_put_in += 1;
             self.impatience = 0;
-            0
+            (0, self.make_up(out))
         } else {
-            1
+            (1, self.piece_together(play, out))
         };
-        let whole = self.holds(play, play + FRAME);
-        let kind = if whole { FrameKind::Audio } else { self.piece_together(play, out) };
         self.play = Some(play + frames * FRAME);
         self.forget_before(play + frames * FRAME);
         kind
@@ -238,6 +238,10 @@ impl JitterBuffer {
         }
     }
 
+    fn overlong(&self) -> bool {
+        self.stats.playout_delay_ms > self.bounds.max_ms
+    }
+
     /// Carries out a correction on a whole frame in `out`, now if it is silent or urgent. Returns the frames to step by.
     fn correct(&mut self, correction: i64, play: i64, out: &mut [i16; FRAME_SAMPLES]) -> i64 {
         if correction == 0 || (correction < 0 && !self.holds(play + FRAME, play + 2 * FRAME)) {
@@ -245,7 +249,7 @@ impl JitterBuffer {
         }
         let loudness = out.iter().map(|&s| i32::from(s).abs()).sum::<i32>() / FRAME_SAMPLES as i32;
         self.impatience += 1;
-        if loudness > SILENCE && correction > -2 * FRAME && self.impatience < PATIENCE_FRAMES {
+        if loudness > SILENCE && !self.overlong() && self.impatience < PATIENCE_FRAMES {
             return 1;
         }
         self.impatience = 0;
