@@ -14,6 +14,8 @@ use crate::{Codec, DropReason, Drops, FrameKind, LegParams, Negotiated, PayloadT
 
 /// 100 ms of G.711.
 const PAYLOAD_MAX: usize = 800;
+/// RFC 3551 6: its static number.
+const COMFORT_NOISE: PayloadType = PayloadType(13);
 /// Two packets confirm each other if they are at most so far apart.
 const CONFIRM_SEQUENCE: u16 = 3;
 const CONFIRM_SAMPLES: u32 = 8000;
@@ -150,15 +152,22 @@ impl ReceivePath {
         match content {
             Content::Audio(codec) => self.audio(codec, header, payload, now).map(|()| None),
             Content::TelephoneEvent => {
-                // A copy is as good as the first: Presses knows them apart.
-                let _ = self.streams.count(header, now);
+                self.count_beside_audio(header, now);
                 let event = parse_event(payload)?;
                 self.presses.heard((header.ssrc, header.sequence, header.timestamp), event, now)
             }
             Content::ComfortNoise => {
-                self.streams.count(header, now)?;
+                self.count_beside_audio(header, now);
                 Err(DropReason::ComfortNoise)
             }
+        }
+    }
+
+    /// Counts what is not sound. A sender that numbers its events by themselves, on the SSRC of its sound, must not make
+    /// that look like a jump; and a copy is as good as the first: Presses knows them apart.
+    fn count_beside_audio(&mut self, header: &RtpHeader, now: Instant) {
+        if self.audio != Some(header.ssrc) || self.streams.place(header) != Place::Jump {
+            let _ = self.streams.count(header, now);
         }
     }
 
@@ -209,6 +218,8 @@ fn content_of(payload_type: PayloadType, negotiated: &Negotiated) -> Result<Cont
     match Some(payload_type) {
         known if known == negotiated.telephone_event => Ok(Content::TelephoneEvent),
         known if known == negotiated.comfort_noise => Ok(Content::ComfortNoise),
+        // Gateways send it unasked.
+        Some(COMFORT_NOISE) => Ok(Content::ComfortNoise),
         _ => Err(DropReason::UnknownPayloadType),
     }
 }

@@ -139,3 +139,27 @@ fn no_series_of_timestamps_breaks_the_jitter_buffer() {
     let burst: Vec<u8> = [[20, 40, 0, 0]; 60].concat();
     drive_for(rounds() / 10, "jitter_buffer", fuzz_jitter_buffer, &[steady, jumpy, burst, vec![]]);
 }
+
+/// The reason for our own RTP reader, and for the guards before rtcp and webrtc-srtp (docs/decisions/rtp-reader.md). When
+/// this fails, a crate was mended: decide anew.
+#[test]
+fn the_crates_still_panic_on_what_we_keep_from_them() {
+    use webrtc_srtp::{context::Context, protection_profile::ProtectionProfile};
+    use webrtc_util::marshal::Unmarshal;
+    let panics = |read: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).is_err();
+    let lying_extension = &rtp_corpus()[3];
+    assert!(panics(&|| drop(rtp::header::Header::unmarshal(&mut lying_extension.as_slice()))));
+    for pattern in ["81cd000100000000", "84ce000100000000"] {
+        let bytes = hex(pattern);
+        assert!(panics(&|| drop(rtcp::packet::unmarshal(&mut bytes.as_slice()))), "{pattern}");
+    }
+    let (key, salt) = SRTP_KEY.split_at(16);
+    for length in [4, 7, 8, 11, 12, 13] {
+        let bytes = &[0x80, 200, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0][..length];
+        let short = || {
+            let mut context = Context::new(key, salt, ProtectionProfile::Aes128CmHmacSha1_80, None, None).unwrap();
+            drop(context.decrypt_rtcp(bytes));
+        };
+        assert!(panics(&short), "{length} bytes");
+    }
+}

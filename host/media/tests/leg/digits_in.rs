@@ -165,3 +165,17 @@ fn a_flood_of_presses_fills_the_queue_and_no_more() {
     assert_eq!(caller.leg.stats().digits_received, 1000);
     assert_eq!(caller.leg.stats().events_dropped, 1001 - 64);
 }
+
+#[test]
+fn digits_numbered_by_themselves_on_the_ssrc_of_the_sound_do_not_disturb_it() {
+    let mut caller = Caller::plain();
+    caller.warm_up(20);
+    for (_, _, event, end, duration) in press(0, 0, 4) {
+        let packet = write_packet(EVENT, 30_000 + duration / 160, 77, 0x1111, &payload(event, end, duration));
+        caller.deliver(packet);
+        assert_eq!(caller.tick(&[0x55; 160]).1, [alaw(0x55); 160]);
+    }
+    assert_eq!(keys(&mut caller), "4");
+    let stats = caller.leg.stats();
+    assert_eq!((stats.stream_restarts, stats.packets_lost, stats.drops.total()), (0, 0, 0));
+}

@@ -324,3 +324,14 @@ fn a_capture_sees_both_directions_decrypted() {
     let opened = Crypto { master: OURS, tag_bytes: 10 }.open(&out, 0).unwrap();
     assert_eq!(caller.leg.plain_packet(), opened);
 }
+
+#[test]
+fn authentic_ssrcs_beyond_the_bound_are_refused_and_counted() {
+    let (mut caller, crypto) = strong();
+    for ssrc in 0..20 {
+        let packet = write_packet(PCMA, 1, 1, ssrc, &[1; 160]);
+        caller.deliver(crypto.seal(packet, 0));
+    }
+    let stats = caller.leg.stats();
+    assert_eq!((stats.packets_received, stats.drops.get(DropReason::TooManySsrcs)), (16, 4));
+}
