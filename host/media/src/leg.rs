@@ -138,8 +138,6 @@ impl Leg {
             }
         }
         self.negotiated = negotiated;
-        self.watched_since = now;
-        self.timed_out = false;
     }
 
     pub fn negotiated(&self) -> &Negotiated {
@@ -221,7 +219,7 @@ impl Leg {
 
     fn watch(&mut self, now: Instant) {
         if self.held() {
-            self.watched_since = now;
+            (self.watched_since, self.timed_out) = (now, false);
             return;
         }
         let silent_since = self.receive.last_heard.max(self.watched_since);

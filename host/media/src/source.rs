@@ -97,6 +97,7 @@ impl Source {
 
     /// The networks alone: what RTCP must satisfy before a source is learnt.
     pub fn in_networks(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical(); // a socket for both families shows IPv4 mapped
         self.networks.iter().any(|network| network.contains(&address))
             || (self.sdp_allowed && self.sdp.is_some_and(|sdp| sdp.ip() == address))
     }

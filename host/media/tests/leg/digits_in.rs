@@ -96,10 +96,10 @@ fn the_same_key_twice_is_two_presses() {
 fn a_timestamp_that_moves_within_a_press_does_not_make_it_two() {
     // A gateway that steps it with each packet.
     let stepping: Vec<Event> = (0..40).map(|n| (100 + n, 5000 + 160 * u32::from(n), 3, n > 36, 160)).collect();
-    assert_eq!(heard(&stepping[..38]), "3");
+    assert_eq!(heard(&stepping), "3");
     for seed in 0..200 {
         let mut random = SmallRng::seed_from_u64(seed);
-        let mut packets = stepping[..37].to_vec();
+        let mut packets = stepping.clone();
         for at in 0..packets.len() - 3 {
             packets[at..at + 3].shuffle(&mut random);
         }

@@ -252,6 +252,18 @@ fn silence_of_60_s_is_a_media_time_out_said_once_until_something_comes_again() {
 }
 
 #[test]
+fn offers_that_change_nothing_do_not_put_the_time_out_off() {
+    let mut caller = Caller::plain();
+    caller.warm_up(10);
+    for _ in 0..3 {
+        caller.kinds(25 * 50);
+        let now = caller.now;
+        caller.leg.renegotiate(negotiated(), now);
+    }
+    assert_eq!(caller.events(), [LegEvent::MediaTimeout]);
+}
+
+#[test]
 fn one_way_by_our_own_direction_is_no_time_out() {
     let mut one_way = negotiated();
     one_way.direction = media::Direction::SendOnly;
