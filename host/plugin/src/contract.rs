@@ -53,31 +53,14 @@ pub enum FrameAnswer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     Answered,
-    Digit {
-        key: char,
-        tick: u64,
-    },
-    Mark {
-        id: u64,
-        name: String,
-    },
-    Cleared {
-        id: u64,
-        played_ms: u32,
-        dropped_marks: Vec<String>,
-    },
-    Timer {
-        id: u64,
-    },
-    DigitsSent {
-        id: u64,
-    },
+    Digit { key: char, tick: u64 },
+    Mark { id: u64, name: String },
+    Cleared { id: u64, played_ms: u32, dropped_marks: Vec<String> },
+    Timer { id: u64 },
+    DigitsSent { id: u64 },
     Hold,
     Resume,
-    Hangup {
-        by: String,
-        cause: String,
-    },
+    Hangup { by: String, cause: String },
 }
 
 /// Why an instance is dead.

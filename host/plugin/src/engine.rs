@@ -27,13 +27,7 @@ impl Engine {
         let engine = wasmtime::Engine::new(&settings(&limits))?;
         let mut linker_v0_1_0 = Linker::new(&engine);
         link_v0_1_0(&mut linker_v0_1_0)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                engine,
-                linker_v0_1_0,
-                limits,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { engine, linker_v0_1_0, limits }) })
     }
 
     /// One epoch: to be called every millisecond, by a thread of its own that runs as long as any guest may.
@@ -55,90 +49,51 @@ impl Engine {
     pub fn load(&self, name: &str, bytes: &[u8]) -> Result<Plugin, LoadError> {
         let limit = self.inner.limits.component_bytes;
         if bytes.len() > limit {
-            return Err(LoadError::TooBig {
-                name: name.to_owned(),
-                bytes: bytes.len(),
-                limit,
-            });
+            return Err(LoadError::TooBig { name: name.to_owned(), bytes: bytes.len(), limit });
         }
         if let Some(found) = other_than_a_component(bytes) {
-            return Err(LoadError::NotAComponent {
-                name: name.to_owned(),
-                found,
-            });
+            return Err(LoadError::NotAComponent { name: name.to_owned(), found });
         }
-        let component = Component::from_binary(self.wasmtime(), bytes).map_err(|error| {
-            LoadError::NotCompiled {
-                name: name.to_owned(),
-                reason: one_line(&error),
-            }
-        })?;
+        let component = Component::from_binary(self.wasmtime(), bytes)
+            .map_err(|error| LoadError::NotCompiled { name: name.to_owned(), reason: one_line(&error) })?;
         self.check_names(name, &component)?;
         let linked = self
             .inner
             .linker_v0_1_0
             .instantiate_pre(&component)
-            .map_err(|error| LoadError::WrongImport {
-                name: name.to_owned(),
-                reason: one_line(&error),
-            })?;
-        let bot = v0_1_0::TelephonyPre::new(linked).map_err(|error| LoadError::WrongExport {
-            name: name.to_owned(),
-            reason: one_line(&error),
-        })?;
+            .map_err(|error| LoadError::WrongImport { name: name.to_owned(), reason: one_line(&error) })?;
+        let bot = v0_1_0::TelephonyPre::new(linked)
+            .map_err(|error| LoadError::WrongExport { name: name.to_owned(), reason: one_line(&error) })?;
         Ok(Plugin::new(self.clone(), name, bytes, bot))
     }
 
     /// Whether the component exports the contract and imports nothing beyond it, by name.
     fn check_names(&self, name: &str, component: &Component) -> Result<(), LoadError> {
         let ty = component.component_type();
-        let (package, _) = v0_1_0::EXPORT.split_at(v0_1_0::EXPORT.find('@').unwrap_or_default());
-        let mut like_it = Vec::new();
-        let mut found = false;
-        for (export, _) in ty.exports(self.wasmtime()) {
-            found |= export == v0_1_0::EXPORT;
-            if export.starts_with(package) {
-                like_it.push(export.to_owned());
-            }
-        }
-        if !found {
-            let instead = if like_it.is_empty() {
-                String::new()
-            } else {
-                format!(" but {}", like_it.join(", "))
-            };
-            return Err(LoadError::NotABot {
-                name: name.to_owned(),
-                wanted: v0_1_0::EXPORT,
-                instead,
-            });
+        let exports: Vec<&str> = ty.exports(self.wasmtime()).map(|(export, _)| export).collect();
+        if !exports.contains(&v0_1_0::EXPORT) {
+            // Built against another version of the contract, most likely.
+            let interface = v0_1_0::EXPORT.trim_end_matches(v0_1_0::VERSION);
+            let instead = exports.iter().find(|export| export.starts_with(interface));
+            let instead = instead.map_or_else(String::new, |export| format!(" but {export}"));
+            return Err(LoadError::NotABot { name: name.to_owned(), wanted: v0_1_0::EXPORT, instead });
         }
         let imports: Vec<String> = ty
             .imports(self.wasmtime())
             .map(|(import, _)| import.to_owned())
             .filter(|import| !is_given(import))
             .collect();
-        if imports.is_empty() {
-            Ok(())
-        } else {
-            Err(LoadError::ForeignImports {
-                name: name.to_owned(),
-                imports,
-            })
-        }
+        if imports.is_empty() { Ok(()) } else { Err(LoadError::ForeignImports { name: name.to_owned(), imports }) }
     }
 }
 
 /// Whether an import, by its name, is one of the contract's or one of the WASI interfaces that are linked.
 /// Whether it has the right type is then seen by linking.
 fn is_given(import: &str) -> bool {
-    let (package, version) = v0_1_0::IMPORT_PACKAGE;
-    let of_contract = import.starts_with(package) && import.ends_with(version);
-    let of_wasi = wasi::PACKAGES
-        .iter()
-        .any(|package| import.starts_with(package))
-        && import.contains("@0.2.");
-    of_contract || of_wasi
+    let Some((interface, version)) = import.split_once('@') else { return false };
+    let of_contract = interface.starts_with(v0_1_0::PACKAGE) && version == v0_1_0::VERSION;
+    let of_wasi = wasi::PACKAGES.iter().any(|package| interface.starts_with(package));
+    of_contract || (of_wasi && semver::Version::parse(version).is_ok_and(|v| (v.major, v.minor) == (0, 2)))
 }
 
 /// By the first eight bytes: magic, version, layer (component-model binary format).
@@ -146,9 +101,7 @@ fn other_than_a_component(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [] => Some("an empty file"),
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => None,
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-            Some("a core module (wrap it with wasm-component-ld or wasm-tools)")
-        }
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Some("a core module (wrap it with wasm-component-ld or wasm-tools)"),
         [0, b'a', b's', b'm', ..] => Some("WebAssembly of an unknown version"),
         _ => Some("something other than WebAssembly"),
     }
@@ -173,8 +126,7 @@ fn settings(limits: &Limits) -> Config {
     config.parallel_compilation(false);
     // On-demand instances with hard limits per store (`MemoryUse`), not the pool: measured, the pool brings compiled bots no speed,
     // and it would have to reserve for the largest bot in every slot. Fewer mappings instead: one reservation that never moves.
-    let reservation =
-        MEMORY_RESERVATION_MIN.max((limits.memory_bytes as u64).next_multiple_of(64 << 10));
+    let reservation = MEMORY_RESERVATION_MIN.max((limits.memory_bytes as u64).next_multiple_of(64 << 10));
     config.memory_reservation(reservation);
     config.memory_may_move(false);
     config.memory_reservation_for_growth(0);

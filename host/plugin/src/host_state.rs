@@ -14,12 +14,7 @@ pub(crate) struct HostState {
 
 impl HostState {
     pub(crate) fn new(port: Box<dyn CallPort>, limits: &Limits) -> Self {
-        Self {
-            port,
-            meter: Meter::default(),
-            memory: MemoryUse::new(limits),
-            wasi: Wasi::new(limits),
-        }
+        Self { port, meter: Meter::default(), memory: MemoryUse::new(limits), wasi: Wasi::new(limits) }
     }
 }
 
@@ -53,24 +48,13 @@ impl MemoryUse {
     }
 
     pub(crate) fn fault(&self) -> Fault {
-        Fault::TooMuchMemory {
-            limit_mib: (self.bytes_max >> 20) as u32,
-        }
+        Fault::TooMuchMemory { limit_mib: (self.bytes_max >> 20) as u32 }
     }
 }
 
 /// Adds the growth to the sum if the limit allows. Growth that the system then refuses stays counted, to the bot's cost.
-fn grow(
-    sum: &mut usize,
-    max: usize,
-    current: usize,
-    desired: usize,
-    own_max: Option<usize>,
-) -> bool {
-    let Some(new_sum) = desired
-        .checked_sub(current)
-        .and_then(|growth| sum.checked_add(growth))
-    else {
+fn grow(sum: &mut usize, max: usize, current: usize, desired: usize, own_max: Option<usize>) -> bool {
+    let Some(new_sum) = desired.checked_sub(current).and_then(|growth| sum.checked_add(growth)) else {
         return false;
     };
     let allowed = new_sum <= max && own_max.is_none_or(|own| desired <= own);
@@ -81,30 +65,14 @@ fn grow(
 }
 
 impl ResourceLimiter for MemoryUse {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        own_max: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, own_max: Option<usize>) -> wasmtime::Result<bool> {
         let allowed = grow(&mut self.bytes, self.bytes_max, current, desired, own_max);
         self.refused |= !allowed;
         Ok(allowed)
     }
 
-    fn table_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        own_max: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let allowed = grow(
-            &mut self.elements,
-            self.elements_max,
-            current,
-            desired,
-            own_max,
-        );
+    fn table_growing(&mut self, current: usize, desired: usize, own_max: Option<usize>) -> wasmtime::Result<bool> {
+        let allowed = grow(&mut self.elements, self.elements_max, current, desired, own_max);
         self.refused |= !allowed;
         Ok(allowed)
     }

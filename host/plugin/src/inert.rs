@@ -47,10 +47,7 @@ impl CallPort for InertPort {
     fn playout_write(&mut self, samples: &[i16]) -> Written {
         let accepted = samples.len().min(QUEUE_SAMPLES - self.queued);
         self.queued += accepted;
-        Written {
-            accepted: accepted as u32,
-            queued_ms: (self.queued / 8) as u32,
-        }
+        Written { accepted: accepted as u32, queued_ms: (self.queued / 8) as u32 }
     }
 
     fn playout_clear(&mut self) -> u64 {

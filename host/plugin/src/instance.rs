@@ -8,10 +8,7 @@ use crate::limits::{FRAME_SAMPLES, WRONG_LENGTHS_MAX};
 use crate::load_error::one_line;
 use crate::meter::{EPOCHS_BEFORE_FIRST_LOOK, Verdict};
 use crate::wit::v0_1_0::Bot;
-use crate::{
-    CallInfo, CallPort, Event, Fault, FrameAnswer, FrameKind, Limits, LogLevel, Plugin,
-    StartReason, Started,
-};
+use crate::{CallInfo, CallPort, Event, Fault, FrameAnswer, FrameKind, Limits, LogLevel, Plugin, StartReason, Started};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline, WasmBacktrace};
@@ -33,34 +30,18 @@ pub struct Instance {
 impl Instance {
     pub(crate) fn new(plugin: Plugin, port: Box<dyn CallPort>) -> Result<Self, Fault> {
         let mut cell = Cell::new(&plugin, port);
-        let bot = cell
-            .enter(Purpose::Start, |store| {
-                Bot::instantiate(plugin.bot(), store)
-            })
-            .map_err(|fault| match fault {
+        let bot =
+            cell.enter(Purpose::Start, |store| Bot::instantiate(plugin.bot(), store)).map_err(|fault| match fault {
                 Fault::Trapped(reason) => Fault::NotInstantiated(reason),
                 told => told,
             })?;
-        Ok(Self {
-            cell,
-            bot,
-            wrong_lengths: 0,
-            wrong_lengths_in_a_row: 0,
-            plugin,
-        })
+        Ok(Self { cell, bot, wrong_lengths: 0, wrong_lengths_in_a_row: 0, plugin })
     }
 
     /// Asks the bot whether it takes the call. `config`: one JSON object.
-    pub fn start(
-        &mut self,
-        call: &CallInfo,
-        config: &str,
-        reason: StartReason,
-    ) -> Result<Started, Fault> {
+    pub fn start(&mut self, call: &CallInfo, config: &str, reason: StartReason) -> Result<Started, Fault> {
         let bot = &self.bot;
-        self.cell.enter(Purpose::Start, |store| {
-            bot.start(store, call, config, reason)
-        })
+        self.cell.enter(Purpose::Start, |store| bot.start(store, call, config, reason))
     }
 
     /// Hands the bot 20 ms of sound and takes 20 ms from it.
@@ -75,9 +56,7 @@ impl Instance {
         answer: &mut [i16; FRAME_SAMPLES],
     ) -> Result<FrameAnswer, Fault> {
         let bot = &mut self.bot;
-        let returned = self.cell.enter(Purpose::Frame, |store| {
-            bot.on_frame(store, tick, samples, kind)
-        })?;
+        let returned = self.cell.enter(Purpose::Frame, |store| bot.on_frame(store, tick, samples, kind))?;
         match returned {
             None => Ok(FrameAnswer::Nothing),
             Some(samples) if samples.len() == FRAME_SAMPLES => {
@@ -100,8 +79,7 @@ impl Instance {
 
     pub fn on_event(&mut self, event: Event) -> Result<(), Fault> {
         let bot = &self.bot;
-        self.cell
-            .enter(Purpose::Event, |store| bot.on_event(store, event))
+        self.cell.enter(Purpose::Event, |store| bot.on_event(store, event))
     }
 
     /// What another instance needs to go on from here; none if the bot would rather finish itself.
@@ -112,10 +90,7 @@ impl Instance {
         let limit = self.cell.limits.save_bytes;
         match state {
             Some(state) if state.len() > limit => {
-                let message = format!(
-                    "save returned {} bytes, more than {limit}: not used",
-                    state.len()
-                );
+                let message = format!("save returned {} bytes, more than {limit}: not used", state.len());
                 self.port_mut().log(LogLevel::Warn, "save", 0, &message);
                 Ok(None)
             }
@@ -176,11 +151,7 @@ impl Cell {
         store.set_hostcall_fuel(limits.payload_bytes);
         store.set_max_component_handles(limits.handles);
         store.epoch_deadline_callback(on_epoch);
-        Self {
-            store,
-            fault: None,
-            limits,
-        }
+        Self { store, fault: None, limits }
     }
 
     /// Runs the guest once. A panic of a host function ends here too: it costs this instance, not the thread.
@@ -198,12 +169,8 @@ impl Cell {
         match purpose {
             Purpose::Start => state.meter.enter(self.limits.start_cpu()),
             Purpose::Save => state.meter.enter(self.limits.hard_cpu()),
-            Purpose::Event => state
-                .meter
-                .enter_event(state.port.now_ms() / TICK_MS, self.limits.hard_cpu()),
-            Purpose::Frame => state
-                .meter
-                .enter_frame(state.port.now_ms() / TICK_MS, self.limits.hard_cpu()),
+            Purpose::Event => state.meter.enter_event(state.port.now_ms() / TICK_MS, self.limits.hard_cpu()),
+            Purpose::Frame => state.meter.enter_frame(state.port.now_ms() / TICK_MS, self.limits.hard_cpu()),
         }
         let store = &mut self.store;
         let result = catch_unwind(AssertUnwindSafe(|| run(store)));
@@ -218,9 +185,7 @@ impl Cell {
     fn die_of(&mut self, purpose: Purpose, error: &wasmtime::Error) -> Fault {
         let memory = &self.store.data().memory;
         let fault = match error.downcast_ref::<Fault>() {
-            Some(Fault::TooLong { .. }) => Fault::TooLong {
-                limit_ms: self.limit_ms(purpose),
-            },
+            Some(Fault::TooLong { .. }) => Fault::TooLong { limit_ms: self.limit_ms(purpose) },
             Some(told) => told.clone(),
             // A guest that is refused memory usually gives up at once, by a trap of its own.
             None if memory.refused => memory.fault(),
@@ -256,21 +221,13 @@ fn on_epoch(mut context: StoreContextMut<'_, HostState>) -> wasmtime::Result<Upd
 /// The innermost cause and the guest's own function where it happened, in one line.
 fn trapped(error: &wasmtime::Error) -> String {
     let cause = one_line(&wasmtime::Error::msg(error.root_cause().to_string()));
-    let place = error.downcast_ref::<WasmBacktrace>().and_then(|backtrace| {
-        backtrace
-            .frames()
-            .iter()
-            .find_map(|frame| frame.func_name())
-    });
+    let place = error
+        .downcast_ref::<WasmBacktrace>()
+        .and_then(|backtrace| backtrace.frames().iter().find_map(|frame| frame.func_name()));
     match place {
-        Some(place) => format!(
-            "{cause} in {}",
-            place
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(120)
-                .collect::<String>()
-        ),
+        Some(place) => {
+            format!("{cause} in {}", place.chars().filter(|c| !c.is_control()).take(120).collect::<String>())
+        }
         None => cause,
     }
 }

@@ -1,4 +1,4 @@
-//! What a bot may use. Every field has a test in `tests/limits.rs`.
+//! What a bot may use. Each field has a test, of what is allowed and of what is not, in `tests/plugin`.
 
 use std::time::Duration;
 

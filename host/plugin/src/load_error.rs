@@ -5,22 +5,14 @@ use crate::Fault;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
     #[error("{name}: {bytes} bytes, more than the {limit} allowed")]
-    TooBig {
-        name: String,
-        bytes: usize,
-        limit: usize,
-    },
+    TooBig { name: String, bytes: usize, limit: usize },
     #[error("{name}: not a component but {found}")]
     NotAComponent { name: String, found: &'static str },
     #[error("{name}: cannot be compiled: {reason}")]
     NotCompiled { name: String, reason: String },
     /// It exports no version of the contract that this host serves.
     #[error("{name}: does not export {wanted}{instead}")]
-    NotABot {
-        name: String,
-        wanted: &'static str,
-        instead: String,
-    },
+    NotABot { name: String, wanted: &'static str, instead: String },
     /// It exports the contract's interface, but not as the contract has it.
     #[error("{name}: export does not fit the contract: {reason}")]
     WrongExport { name: String, reason: String },
@@ -31,11 +23,7 @@ pub enum LoadError {
     WrongImport { name: String, reason: String },
     /// Parsed and linked, but the dry run failed.
     #[error("{name}: failed its dry run in {during}: {fault}")]
-    DryRun {
-        name: String,
-        during: &'static str,
-        fault: Fault,
-    },
+    DryRun { name: String, during: &'static str, fault: Fault },
 }
 
 /// An error and what caused it, in one line and bounded: what wasmtime says may quote names that the uploader chose.
@@ -53,10 +41,5 @@ pub(crate) fn one_line(error: &wasmtime::Error) -> String {
         line.push_str(&text);
     }
     let words: Vec<&str> = line.split_whitespace().collect();
-    words
-        .join(" ")
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(CHARS_MAX)
-        .collect()
+    words.join(" ").chars().filter(|c| !c.is_control()).take(CHARS_MAX).collect()
 }

@@ -2,9 +2,7 @@
 
 use crate::inert::InertPort;
 use crate::wit::v0_1_0::TelephonyPre;
-use crate::{
-    CallInfo, CallPort, Engine, Event, Fault, FrameKind, Instance, LoadError, StartReason, Started,
-};
+use crate::{CallInfo, CallPort, Engine, Event, Fault, FrameKind, Instance, LoadError, StartReason, Started};
 use crate::{host_state::HostState, limits::FRAME_SAMPLES};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -26,20 +24,8 @@ struct Inner {
 }
 
 impl Plugin {
-    pub(crate) fn new(
-        engine: Engine,
-        name: &str,
-        bytes: &[u8],
-        bot: TelephonyPre<HostState>,
-    ) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                engine,
-                name: name.to_owned(),
-                digest: digest(bytes),
-                bot,
-            }),
-        }
+    pub(crate) fn new(engine: Engine, name: &str, bytes: &[u8], bot: TelephonyPre<HostState>) -> Self {
+        Self { inner: Arc::new(Inner { engine, name: name.to_owned(), digest: digest(bytes), bot }) }
     }
 
     pub fn name(&self) -> &str {
@@ -69,24 +55,10 @@ impl Plugin {
     pub fn try_out(&self) -> Result<(), LoadError> {
         const FRAMES: u64 = 5;
         let _ticking = Ticking::start(self.engine());
-        let failed = |during| {
-            move |fault| LoadError::DryRun {
-                name: self.name().to_owned(),
-                during,
-                fault,
-            }
-        };
-        let mut bot = self
-            .instantiate(Box::new(InertPort::default()))
-            .map_err(failed("instantiation"))?;
-        let call = CallInfo {
-            id: "dry-run".to_owned(),
-            called: self.name().to_owned(),
-            ..CallInfo::default()
-        };
-        let started = bot
-            .start(&call, "{}", StartReason::Fresh)
-            .map_err(failed("start"))?;
+        let failed = |during| move |fault| LoadError::DryRun { name: self.name().to_owned(), during, fault };
+        let mut bot = self.instantiate(Box::new(InertPort::default())).map_err(failed("instantiation"))?;
+        let call = CallInfo { id: "dry-run".to_owned(), called: self.name().to_owned(), ..CallInfo::default() };
+        let started = bot.start(&call, "{}", StartReason::Fresh).map_err(failed("start"))?;
         let Started::Accepted { frames, .. } = started else {
             return Ok(());
         };
@@ -94,20 +66,12 @@ impl Plugin {
         if frames {
             let mut answer = [0; FRAME_SAMPLES];
             for tick in 0..FRAMES {
-                bot.on_frame(tick, &[0; FRAME_SAMPLES], FrameKind::Audio, &mut answer)
-                    .map_err(failed("on-frame"))?;
+                bot.on_frame(tick, &[0; FRAME_SAMPLES], FrameKind::Audio, &mut answer).map_err(failed("on-frame"))?;
             }
         }
-        bot.on_event(Event::Digit {
-            key: '1',
-            tick: FRAMES,
-        })
-        .map_err(failed("on-event"))?;
+        bot.on_event(Event::Digit { key: '1', tick: FRAMES }).map_err(failed("on-event"))?;
         bot.save().map_err(failed("save"))?;
-        let hangup = Event::Hangup {
-            by: "caller".to_owned(),
-            cause: "bye".to_owned(),
-        };
+        let hangup = Event::Hangup { by: "caller".to_owned(), cause: "bye".to_owned() };
         bot.on_event(hangup).map_err(failed("on-event"))
     }
 
@@ -127,13 +91,11 @@ impl PluginWatch {
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            // Writing into a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+        // Writing into a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// Ticks the epoch while a dry run lasts, so that it ends even where nobody else ticks (a configuration check).
@@ -153,10 +115,7 @@ impl Ticking {
                 engine.tick();
             }
         });
-        Self {
-            stop,
-            thread: Some(thread),
-        }
+        Self { stop, thread: Some(thread) }
     }
 }
 

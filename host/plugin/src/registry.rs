@@ -46,11 +46,7 @@ impl Registry {
 
     /// Names of all bots that take calls, in order.
     pub fn names(&self) -> Vec<String> {
-        self.slots()
-            .iter()
-            .filter(|(_, slot)| slot.current.is_some())
-            .map(|(name, _)| name.clone())
-            .collect()
+        self.slots().iter().filter(|(_, slot)| slot.current.is_some()).map(|(name, _)| name.clone()).collect()
     }
 
     /// From now on new calls get this plugin. Returns the number of the generation.
@@ -68,10 +64,7 @@ impl Registry {
 
     /// From now on the bot takes no new calls. False if it took none before.
     pub fn withdraw(&self, name: &str) -> bool {
-        let previous = self
-            .slots()
-            .get_mut(name)
-            .and_then(|slot| slot.current.take());
+        let previous = self.slots().get_mut(name).and_then(|slot| slot.current.take());
         previous.is_some()
     }
 
@@ -79,19 +72,12 @@ impl Registry {
     /// Cost: that of `Engine::load` and a dry run, on the calling thread; the lock is not held meanwhile.
     pub fn reload(&self, engine: &Engine, name: &str, bytes: &[u8]) -> Result<Reloaded, LoadError> {
         let digest = crate::plugin::digest(bytes);
-        if let Some(current) = self
-            .current(name)
-            .filter(|current| current.plugin.digest() == digest)
-        {
-            return Ok(Reloaded::Unchanged {
-                generation: current.number,
-            });
+        if let Some(current) = self.current(name).filter(|current| current.plugin.digest() == digest) {
+            return Ok(Reloaded::Unchanged { generation: current.number });
         }
         let plugin = engine.load(name, bytes)?;
         plugin.try_out()?;
-        Ok(Reloaded::Activated {
-            generation: self.activate(plugin),
-        })
+        Ok(Reloaded::Activated { generation: self.activate(plugin) })
     }
 
     fn slots(&self) -> MutexGuard<'_, BTreeMap<String, Slot>> {

@@ -19,19 +19,11 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 
 impl call::Host for HostState {
     fn header(&mut self, name: String) -> Vec<String> {
-        if name.len() > NAME_BYTES_MAX {
-            Vec::new()
-        } else {
-            self.port.header(&name)
-        }
+        if name.len() > NAME_BYTES_MAX { Vec::new() } else { self.port.header(&name) }
     }
 
     fn attribute(&mut self, name: String) -> Option<String> {
-        if name.len() > NAME_BYTES_MAX {
-            None
-        } else {
-            self.port.attribute(&name)
-        }
+        if name.len() > NAME_BYTES_MAX { None } else { self.port.attribute(&name) }
     }
 
     fn answer(&mut self) {
@@ -44,19 +36,10 @@ impl call::Host for HostState {
 
     fn send_digits(&mut self, keys: String) -> Result<u64, types::Error> {
         if keys.len() > KEYS_MAX {
-            return Err(error(HostError {
-                code: "too-many",
-                message: format!("at most {KEYS_MAX} keys"),
-            }));
+            return Err(error(HostError { code: "too-many", message: format!("at most {KEYS_MAX} keys") }));
         }
-        if let Some(other) = keys
-            .chars()
-            .find(|key| !matches!(key, '0'..='9' | '*' | '#' | 'A'..='D' | ','))
-        {
-            return Err(error(HostError {
-                code: "not-a-digit",
-                message: format!("{other:?} is not a key"),
-            }));
+        if let Some(other) = keys.chars().find(|key| !matches!(key, '0'..='9' | '*' | '#' | 'A'..='D' | ',')) {
+            return Err(error(HostError { code: "not-a-digit", message: format!("{other:?} is not a key") }));
         }
         self.port.send_digits(&keys).map_err(error)
     }

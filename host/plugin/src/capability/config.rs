@@ -13,10 +13,6 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 
 impl config::Host for HostState {
     fn get(&mut self, key: String) -> Option<String> {
-        if key.len() > KEY_BYTES_MAX {
-            None
-        } else {
-            self.port.config(&key)
-        }
+        if key.len() > KEY_BYTES_MAX { None } else { self.port.config(&key) }
     }
 }

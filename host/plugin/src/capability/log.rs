@@ -21,11 +21,6 @@ impl log::Host for HostState {
             log::Level::Warn => LogLevel::Warn,
             log::Level::Error => LogLevel::Error,
         };
-        self.port.log(
-            level,
-            cut(&file, FILE_BYTES_MAX),
-            line,
-            cut(&message, LINE_BYTES_MAX),
-        );
+        self.port.log(level, cut(&file, FILE_BYTES_MAX), line, cut(&message, LINE_BYTES_MAX));
     }
 }

@@ -32,17 +32,11 @@ pub(crate) fn link_v0_1_0(linker: &mut Linker<HostState>) -> wasmtime::Result<()
 impl types::Host for HostState {}
 
 fn error(HostError { code, message }: HostError) -> types::Error {
-    types::Error {
-        code: code.to_owned(),
-        message,
-    }
+    types::Error { code: code.to_owned(), message }
 }
 
 fn too_long(what: &str, limit: usize, unit: &str) -> types::Error {
-    error(HostError {
-        code: "too-long",
-        message: format!("{what}: at most {limit} {unit}"),
-    })
+    error(HostError { code: "too-long", message: format!("{what}: at most {limit} {unit}") })
 }
 
 /// The start of `text`, at most `max` bytes and never half a character.

@@ -14,10 +14,7 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 impl playout::Host for HostState {
     fn write(&mut self, samples: Vec<i16>) -> playout::Written {
         let written = self.port.playout_write(&samples);
-        playout::Written {
-            accepted: written.accepted,
-            queued_ms: written.queued_ms,
-        }
+        playout::Written { accepted: written.accepted, queued_ms: written.queued_ms }
     }
 
     fn clear(&mut self) -> u64 {

@@ -20,21 +20,15 @@ use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
 use wasmtime_wasi::p2::bindings::sync::io::{poll, streams};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sockets, sync};
 use wasmtime_wasi::p2::{
-    DynInputStream, DynOutputStream, DynPollable, OutputStream, Pollable, StreamError,
-    StreamResult, UdpSocket, subscribe,
+    DynInputStream, DynOutputStream, DynPollable, OutputStream, Pollable, StreamError, StreamResult, UdpSocket,
+    subscribe,
 };
 use wasmtime_wasi::sockets::WasiSockets;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, async_trait};
 
 /// The interfaces of WASI that a component may import, whatever their 0.2 version. `wasi:http` and others are not among them.
-pub(crate) const PACKAGES: [&str; 6] = [
-    "wasi:cli/",
-    "wasi:clocks/",
-    "wasi:filesystem/",
-    "wasi:io/",
-    "wasi:random/",
-    "wasi:sockets/",
-];
+pub(crate) const PACKAGES: [&str; 6] =
+    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// Bytes that one read of randomness may ask for.
 const RANDOM_BYTES_MAX: u64 = 64 << 10;
@@ -53,9 +47,7 @@ fn link_io(l: &mut Linker<HostState>) -> wasmtime::Result<()> {
     streams::add_to_linker::<_, Ours>(l, ours)?;
     cli::stdout::add_to_linker::<_, Ours>(l, ours)?;
     cli::stderr::add_to_linker::<_, Ours>(l, ours)?;
-    wasmtime_wasi::p2::bindings::io::error::add_to_linker::<_, Table>(l, |state| {
-        &mut state.wasi.table
-    })
+    wasmtime_wasi::p2::bindings::io::error::add_to_linker::<_, Table>(l, |state| &mut state.wasi.table)
 }
 
 fn link_time_and_randomness(l: &mut Linker<HostState>) -> wasmtime::Result<()> {
@@ -105,20 +97,13 @@ impl Wasi {
     pub(crate) fn new(limits: &Limits) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
-        Self {
-            ctx: WasiCtx::default(),
-            table,
-            written: Written::default(),
-        }
+        Self { ctx: WasiCtx::default(), table, written: Written::default() }
     }
 }
 
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi.ctx,
-            table: &mut self.wasi.table,
-        }
+        WasiCtxView { ctx: &mut self.wasi.ctx, table: &mut self.wasi.table }
     }
 }
 
@@ -142,11 +127,7 @@ impl HasData for Table {
 }
 
 fn ours(state: &mut HostState) -> View<'_> {
-    View {
-        port: &mut *state.port,
-        table: &mut state.wasi.table,
-        written: &state.wasi.written,
-    }
+    View { port: &mut *state.port, table: &mut state.wasi.table, written: &state.wasi.written }
 }
 
 fn would_wait(function: &str) -> wasmtime::Error {
@@ -167,17 +148,11 @@ impl Written {
     fn add(&self, from: (LogLevel, &'static str), bytes: &[u8]) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let begun = lines
-                .iter_mut()
-                .find(|line| line.from == from && !line.whole);
+            let begun = lines.iter_mut().find(|line| line.from == from && !line.whole);
             let line = match begun {
                 Some(line) => line,
                 None => {
-                    lines.push(Line {
-                        from,
-                        text: Vec::new(),
-                        whole: false,
-                    });
+                    lines.push(Line { from, text: Vec::new(), whole: false });
                     lines.last_mut().expect("pushed above")
                 }
             };
@@ -225,22 +200,12 @@ impl OutputStream for LogStream {
 }
 
 impl View<'_> {
-    fn log_stream(
-        &mut self,
-        from: (LogLevel, &'static str),
-    ) -> wasmtime::Result<Resource<DynOutputStream>> {
-        let stream: DynOutputStream = Box::new(LogStream {
-            from,
-            written: self.written.clone(),
-        });
+    fn log_stream(&mut self, from: (LogLevel, &'static str)) -> wasmtime::Result<Resource<DynOutputStream>> {
+        let stream: DynOutputStream = Box::new(LogStream { from, written: self.written.clone() });
         Ok(self.table.push(stream)?)
     }
 
-    fn write_all(
-        &mut self,
-        stream: &Resource<DynOutputStream>,
-        bytes: Vec<u8>,
-    ) -> StreamResult<()> {
+    fn write_all(&mut self, stream: &Resource<DynOutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
         self.table.get_mut(stream)?.write(bytes.into())?;
         self.written.log_whole_lines(self.port);
         Ok(())
@@ -264,10 +229,7 @@ impl View<'_> {
     }
 
     fn random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
-        wasmtime::ensure!(
-            len <= RANDOM_BYTES_MAX,
-            "asked for {len} random bytes, more than {RANDOM_BYTES_MAX}"
-        );
+        wasmtime::ensure!(len <= RANDOM_BYTES_MAX, "asked for {len} random bytes, more than {RANDOM_BYTES_MAX}");
         let mut bytes = vec![0; len as usize];
         self.port.random(&mut bytes);
         Ok(bytes)
@@ -323,15 +285,12 @@ impl poll::HostPollable for View<'_> {
 }
 
 impl streams::Host for View<'_> {
-    fn convert_stream_error(
-        &mut self,
-        error: StreamError,
-    ) -> wasmtime::Result<streams::StreamError> {
+    fn convert_stream_error(&mut self, error: StreamError) -> wasmtime::Result<streams::StreamError> {
         match error {
             StreamError::Closed => Ok(streams::StreamError::Closed),
-            StreamError::LastOperationFailed(error) => Ok(
-                streams::StreamError::LastOperationFailed(self.table.push(error)?),
-            ),
+            StreamError::LastOperationFailed(error) => {
+                Ok(streams::StreamError::LastOperationFailed(self.table.push(error)?))
+            }
             StreamError::Trap(error) => Err(error),
         }
     }
@@ -346,11 +305,7 @@ impl streams::HostOutputStream for View<'_> {
         self.write_all(&stream, bytes)
     }
 
-    fn blocking_write_and_flush(
-        &mut self,
-        stream: Resource<DynOutputStream>,
-        bytes: Vec<u8>,
-    ) -> StreamResult<()> {
+    fn blocking_write_and_flush(&mut self, stream: Resource<DynOutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
         self.write_all(&stream, bytes)
     }
 
@@ -362,10 +317,7 @@ impl streams::HostOutputStream for View<'_> {
         self.table.get_mut(&stream)?.flush()
     }
 
-    fn subscribe(
-        &mut self,
-        stream: Resource<DynOutputStream>,
-    ) -> wasmtime::Result<Resource<DynPollable>> {
+    fn subscribe(&mut self, stream: Resource<DynOutputStream>) -> wasmtime::Result<Resource<DynPollable>> {
         subscribe(self.table, stream)
     }
 
@@ -374,11 +326,7 @@ impl streams::HostOutputStream for View<'_> {
         self.write_all(&stream, zeroes)
     }
 
-    fn blocking_write_zeroes_and_flush(
-        &mut self,
-        stream: Resource<DynOutputStream>,
-        len: u64,
-    ) -> StreamResult<()> {
+    fn blocking_write_zeroes_and_flush(&mut self, stream: Resource<DynOutputStream>, len: u64) -> StreamResult<()> {
         self.write_zeroes(stream, len)
     }
 
@@ -412,36 +360,22 @@ impl streams::HostOutputStream for View<'_> {
 impl streams::HostInputStream for View<'_> {
     /// Of stdin, which is at its end: `closed`, at once.
     fn read(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
-        Ok(self
-            .table
-            .get_mut(&stream)?
-            .read(LINE_BYTES_MAX.min(len as usize))?
-            .into())
+        Ok(self.table.get_mut(&stream)?.read(LINE_BYTES_MAX.min(len as usize))?.into())
     }
 
-    fn blocking_read(
-        &mut self,
-        stream: Resource<DynInputStream>,
-        len: u64,
-    ) -> StreamResult<Vec<u8>> {
+    fn blocking_read(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
         self.read(stream, len)
     }
 
     fn skip(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<u64> {
-        Ok(self
-            .table
-            .get_mut(&stream)?
-            .skip(LINE_BYTES_MAX.min(len as usize))? as u64)
+        Ok(self.table.get_mut(&stream)?.skip(LINE_BYTES_MAX.min(len as usize))? as u64)
     }
 
     fn blocking_skip(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<u64> {
         self.skip(stream, len)
     }
 
-    fn subscribe(
-        &mut self,
-        stream: Resource<DynInputStream>,
-    ) -> wasmtime::Result<Resource<DynPollable>> {
+    fn subscribe(&mut self, stream: Resource<DynInputStream>) -> wasmtime::Result<Resource<DynPollable>> {
         subscribe(self.table, stream)
     }
 
@@ -478,17 +412,11 @@ impl clocks::monotonic_clock::Host for View<'_> {
 impl clocks::wall_clock::Host for View<'_> {
     fn now(&mut self) -> wasmtime::Result<clocks::wall_clock::Datetime> {
         let ms = self.port.wall_ms();
-        Ok(clocks::wall_clock::Datetime {
-            seconds: ms / 1000,
-            nanoseconds: (ms % 1000) as u32 * 1_000_000,
-        })
+        Ok(clocks::wall_clock::Datetime { seconds: ms / 1000, nanoseconds: (ms % 1000) as u32 * 1_000_000 })
     }
 
     fn resolution(&mut self) -> wasmtime::Result<clocks::wall_clock::Datetime> {
-        Ok(clocks::wall_clock::Datetime {
-            seconds: 0,
-            nanoseconds: 1_000_000,
-        })
+        Ok(clocks::wall_clock::Datetime { seconds: 0, nanoseconds: 1_000_000 })
     }
 }
 

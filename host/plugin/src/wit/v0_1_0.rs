@@ -16,8 +16,9 @@ use patchbay::bot::types;
 /// The name under which a component exports the bot.
 pub(crate) const EXPORT: &str = "patchbay:bot/bot@0.1.0";
 
-/// Package and version of the imports that the host gives.
-pub(crate) const IMPORT_PACKAGE: (&str, &str) = ("patchbay:bot/", "@0.1.0");
+/// The package of the contract, and its version: what a component may import.
+pub(crate) const PACKAGE: &str = "patchbay:bot/";
+pub(crate) const VERSION: &str = "0.1.0";
 
 /// Longest reason of a refusal, in characters: it goes into a SIP header.
 const REASON_CHARS_MAX: usize = 128;
@@ -30,19 +31,9 @@ pub(crate) struct Bot {
 }
 
 impl Bot {
-    pub(crate) fn instantiate(
-        pre: &TelephonyPre<HostState>,
-        store: &mut Store<HostState>,
-    ) -> wasmtime::Result<Self> {
-        let frame = types::Frame {
-            tick: 0,
-            samples: vec![0; FRAME_SAMPLES],
-            kind: types::FrameKind::Absent,
-        };
-        Ok(Self {
-            exports: pre.instantiate(store)?,
-            frame,
-        })
+    pub(crate) fn instantiate(pre: &TelephonyPre<HostState>, store: &mut Store<HostState>) -> wasmtime::Result<Self> {
+        let frame = types::Frame { tick: 0, samples: vec![0; FRAME_SAMPLES], kind: types::FrameKind::Absent };
+        Ok(Self { exports: pre.instantiate(store)?, frame })
     }
 
     fn guest(&self) -> &Guest {
@@ -68,15 +59,13 @@ impl Bot {
             StartReason::Moved(state) => types::StartReason::Moved(state),
             StartReason::Restarted(state) => types::StartReason::Restarted(state),
         };
-        Ok(
-            match self.guest().call_start(store, &call, config, &reason)? {
-                Ok(accept) => Started::Accepted {
-                    frames: accept.frames == types::Frames::All,
-                    ring: accept.answer == types::Answer::Ring,
-                },
-                Err(refusal) => refused(refusal),
+        Ok(match self.guest().call_start(store, &call, config, &reason)? {
+            Ok(accept) => Started::Accepted {
+                frames: accept.frames == types::Frames::All,
+                ring: accept.answer == types::Answer::Ring,
             },
-        )
+            Err(refusal) => refused(refusal),
+        })
     }
 
     /// The samples that the bot returned. A `Vec` on purpose: wasmtime runs the guest's own clean-up (`post-return`) before it hands
@@ -99,11 +88,7 @@ impl Bot {
         self.guest().call_on_frame(store, &self.frame)
     }
 
-    pub(crate) fn on_event(
-        &self,
-        store: &mut Store<HostState>,
-        event: Event,
-    ) -> wasmtime::Result<()> {
+    pub(crate) fn on_event(&self, store: &mut Store<HostState>, event: Event) -> wasmtime::Result<()> {
         self.guest().call_on_event(store, &into_wit(event))
     }
 
@@ -114,17 +99,8 @@ impl Bot {
 
 /// A status outside 400 to 699 becomes 480; the reason becomes one short line without control characters.
 fn refused(refusal: types::Refusal) -> Started {
-    let status = if (400..=699).contains(&refusal.status) {
-        refusal.status
-    } else {
-        480
-    };
-    let reason = refusal
-        .reason
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(REASON_CHARS_MAX)
-        .collect();
+    let status = if (400..=699).contains(&refusal.status) { refusal.status } else { 480 };
+    let reason = refusal.reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
     Started::Refused { status, reason }
 }
 
@@ -133,15 +109,9 @@ fn into_wit(event: Event) -> types::Event {
         Event::Answered => types::Event::Answered,
         Event::Digit { key, tick } => types::Event::Digit(types::Digit { key, tick }),
         Event::Mark { id, name } => types::Event::Mark(types::Marked { id, name }),
-        Event::Cleared {
-            id,
-            played_ms,
-            dropped_marks,
-        } => types::Event::Cleared(types::Cleared {
-            id,
-            played_ms,
-            dropped_marks,
-        }),
+        Event::Cleared { id, played_ms, dropped_marks } => {
+            types::Event::Cleared(types::Cleared { id, played_ms, dropped_marks })
+        }
         Event::Timer { id } => types::Event::Timer(id),
         Event::DigitsSent { id } => types::Event::DigitsSent(id),
         Event::Hold => types::Event::Hold,
