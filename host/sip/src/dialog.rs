@@ -18,10 +18,7 @@ pub(crate) enum State {
     /// UAS: refused; the transaction waits for the ACK.
     Refused { status: u16 },
     /// UAC: our INVITE has no final answer.
-    Calling {
-        invite: TransactionId,
-        cancel: Cancel,
-    },
+    Calling { invite: TransactionId, cancel: Cancel },
     /// A 2xx was sent or received.
     Established,
     /// Our BYE is on its way.
@@ -159,14 +156,7 @@ impl Dialog {
         dialog
     }
 
-    pub(crate) fn new(
-        id: DialogId,
-        call_id: &str,
-        tag: String,
-        target: Uri,
-        contact: String,
-        flow: Flow,
-    ) -> Self {
+    pub(crate) fn new(id: DialogId, call_id: &str, tag: String, target: Uri, contact: String, flow: Flow) -> Self {
         Dialog {
             id,
             state: State::Early,
@@ -202,9 +192,7 @@ impl Dialog {
         self.remote = response.to().as_bytes().to_vec();
         self.route_set = response.record_routes().collect();
         self.route_set.reverse();
-        self.peer_allows_update = response
-            .tokens(HeaderName::Allow)
-            .any(|method| method == "UPDATE");
+        self.peer_allows_update = response.tokens(HeaderName::Allow).any(|method| method == "UPDATE");
         if let Some(target) = target_of(response.contact()) {
             self.remote_target = target;
         }
@@ -217,18 +205,18 @@ impl Dialog {
 
     /// Where our requests go by the route set: its first URI, else the remote target. Source: RFC 3261 12.2.1.1.
     pub(crate) fn next_hop(&self) -> &Uri {
-        self.route_set
-            .first()
-            .map_or(&self.remote_target, NameAddr::uri)
+        self.route_set.first().map_or(&self.remote_target, NameAddr::uri)
     }
 
     /// An offer stands unanswered, ours or theirs, or an INVITE of ours is on its way: no new one may begin.
     /// Source: RFC 3261 14.1, RFC 3264 4.
     pub(crate) fn offer_is_open(&self) -> bool {
-        self.pending.is_some()
-            || self.reinvite.is_some()
-            || self.unacknowledged.is_some()
-            || self.owes_answer()
+        self.pending.is_some() || self.offers() || self.unacknowledged.is_some() || self.owes_answer()
+    }
+
+    /// A re-INVITE of ours is on its way; one that waits for the end of a glare is not.
+    pub(crate) fn offers(&self) -> bool {
+        matches!(self.reinvite, Some(Reinvite::Sent { .. }))
     }
 
     /// The peer's 2xx carried an offer that we have not answered.
@@ -243,9 +231,7 @@ impl Dialog {
 }
 
 pub(crate) fn allows_update(request: &Request) -> bool {
-    request
-        .tokens(HeaderName::Allow)
-        .any(|method| method == "UPDATE")
+    request.tokens(HeaderName::Allow).any(|method| method == "UPDATE")
 }
 
 /// A Contact as the target of later requests: without the header part, which a request-URI may not have.
@@ -270,9 +256,5 @@ pub(crate) fn transport_name(transport: Transport) -> (&'static str, &'static st
 
 /// `host:port`, IPv6 in brackets.
 pub(crate) fn host_port(host: &str, port: u16) -> String {
-    if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

@@ -37,9 +37,7 @@ impl ListenerConfig {
     /// The host and port that a peer at this address is told. Units: none. Cost: one look at each network.
     pub fn advertised_to(&self, peer: IpAddr) -> (&str, u16) {
         match &self.local_host {
-            Some(host) if self.localnet.iter().any(|network| network.contains(peer)) => {
-                (host, self.local_port)
-            }
+            Some(host) if self.localnet.iter().any(|network| network.contains(peer)) => (host, self.local_port),
             _ => (&self.advertised_host, self.advertised_port),
         }
     }

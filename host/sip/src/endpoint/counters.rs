@@ -58,11 +58,7 @@ const METHODS: [&str; 14] = [
 
 impl Counters {
     pub(crate) fn label(method: &str) -> &'static str {
-        METHODS
-            .iter()
-            .find(|name| **name == method)
-            .copied()
-            .unwrap_or("other")
+        METHODS.iter().find(|name| **name == method).copied().unwrap_or("other")
     }
 
     pub(crate) fn dropped(&mut self, reason: DropReason) {

@@ -15,8 +15,7 @@ use crate::transaction::Machine;
 impl Endpoint {
     pub(crate) fn keep_dialog(&mut self, dialog: Dialog) {
         self.flows.dialog_moved(None, Some(dialog.flow));
-        self.by_local_tag
-            .insert(dialog.local_tag.clone(), dialog.id);
+        self.by_local_tag.insert(dialog.local_tag.clone(), dialog.id);
         self.dialogs.insert(dialog.id, dialog);
     }
 
@@ -73,23 +72,14 @@ impl Endpoint {
         };
         match &dialog.state {
             State::Early => {
-                let rejection = crate::door::Rejection {
-                    status: 480,
-                    phrase: None,
-                    reason,
-                    retry_after_s: None,
-                };
+                let rejection = crate::door::Rejection { status: 480, phrase: None, reason, retry_after_s: None };
                 self.reject(id, &rejection, now);
             }
             State::Calling { .. } => self.cancel(id, now),
             State::Refused { .. } | State::Closing => {}
             State::Established => {
                 // RFC 3261 15: not before the ACK of our 2xx, or the end of the wait for it.
-                if dialog
-                    .unacknowledged
-                    .as_ref()
-                    .is_some_and(|waiting| waiting.initial)
-                {
+                if dialog.unacknowledged.as_ref().is_some_and(|waiting| waiting.initial) {
                     dialog.bye_wanted = Some(reason);
                     return;
                 }
@@ -127,12 +117,7 @@ impl Endpoint {
     }
 
     /// Starts, restarts or stops the session timer, after a 2xx to an INVITE or UPDATE. Source: RFC 4028 7.2, 9.
-    pub(crate) fn run_session(
-        &mut self,
-        id: DialogId,
-        session: Option<SessionTimer>,
-        now: Instant,
-    ) {
+    pub(crate) fn run_session(&mut self, id: DialogId, session: Option<SessionTimer>, now: Instant) {
         let Some(dialog) = self.dialogs.get_mut(&id) else {
             return;
         };
@@ -141,8 +126,7 @@ impl Endpoint {
         self.deadlines.stop(owner, Timer::Refresh);
         self.deadlines.stop(owner, Timer::Expire);
         let Some(session) = session else { return };
-        self.deadlines
-            .start(owner, Timer::Expire, now + session.expire_after());
+        self.deadlines.start(owner, Timer::Expire, now + session.expire_after());
         if let Some(after) = session.refresh_after() {
             self.deadlines.start(owner, Timer::Refresh, now + after);
         }
@@ -159,10 +143,9 @@ impl Endpoint {
         };
         if dialog.peer_allows_update {
             self.enqueue(id, Waiting::Refresh, now);
-        } else if dialog.offer_is_open() {
+        } else if dialog.offer_is_open() || dialog.reinvite.is_some() {
             // An offer under way, if it succeeds, refreshes too; else once more soon.
-            self.deadlines
-                .start(Owner::Dialog(id), Timer::Refresh, now + crate::timers::T2);
+            self.deadlines.start(Owner::Dialog(id), Timer::Refresh, now + crate::timers::T2);
         } else {
             let sdp = dialog.local_sdp.clone();
             self.send_reinvite(id, sdp, 0, true, now);
@@ -171,16 +154,10 @@ impl Endpoint {
 
     /// The refusal of an INVITE was acknowledged, or never will be.
     pub(crate) fn refusal_settled(&mut self, id: TransactionId) {
-        let Some(dialog) = self
-            .transactions
-            .get(&id)
-            .and_then(|transaction| transaction.dialog)
-        else {
+        let Some(dialog) = self.transactions.get(&id).and_then(|transaction| transaction.dialog) else {
             return;
         };
-        if let Some(State::Refused { status }) =
-            self.dialogs.get(&dialog).map(|dialog| &dialog.state)
-        {
+        if let Some(State::Refused { status }) = self.dialogs.get(&dialog).map(|dialog| &dialog.state) {
             let status = *status;
             self.forget_refused(dialog, status);
         }
@@ -193,10 +170,7 @@ impl Endpoint {
         self.by_local_tag.remove(&dialog.local_tag);
         self.deadlines.stop_all(Owner::Dialog(id));
         self.flows.dialog_moved(Some(dialog.flow), None);
-        self.tell(Event::Ended {
-            dialog: id,
-            ending: Ending::Rejected { status },
-        });
+        self.tell(Event::Ended { dialog: id, ending: Ending::Rejected { status } });
     }
 
     /// A request of ours got no final answer in time (408), or no way to the peer was found (503).
@@ -234,18 +208,12 @@ impl Endpoint {
 
     /// Whether the transaction is an INVITE of ours that may be taken back now.
     pub(crate) fn has_provisional(&self, id: TransactionId) -> bool {
-        let proceeding =
-            Machine::InviteClient(crate::transaction::invite_client::State::Proceeding);
-        self.transactions
-            .get(&id)
-            .is_some_and(|transaction| transaction.machine == proceeding)
+        let proceeding = Machine::InviteClient(crate::transaction::invite_client::State::Proceeding);
+        self.transactions.get(&id).is_some_and(|transaction| transaction.machine == proceeding)
     }
 
     pub(crate) fn cancel(&mut self, id: DialogId, now: Instant) {
-        let Some(State::Calling {
-            invite,
-            cancel: Cancel::No,
-        }) = self.dialogs.get(&id).map(|dialog| &dialog.state)
+        let Some(State::Calling { invite, cancel: Cancel::No }) = self.dialogs.get(&id).map(|dialog| &dialog.state)
         else {
             return;
         };
@@ -265,29 +233,14 @@ impl Endpoint {
 /// `SIP;cause=486;text="Busy"`. What would end the quotes is escaped; the writer sees to line breaks. RFC 3326 2.
 pub(crate) fn reason_value(reason: &Reason) -> String {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b);
-    let protocol: String = reason
-        .protocol
-        .chars()
-        .filter(|c| u8::try_from(*c).is_ok_and(is_token))
-        .collect();
-    let mut value = if protocol.is_empty() {
-        "SIP".to_owned()
-    } else {
-        protocol
-    };
+    let protocol: String = reason.protocol.chars().filter(|c| u8::try_from(*c).is_ok_and(is_token)).collect();
+    let mut value = if protocol.is_empty() { "SIP".to_owned() } else { protocol };
     if let Some(cause) = reason.cause {
         value.push_str(&format!(";cause={cause}"));
     }
     if !reason.text.is_empty() {
-        let text: String = reason
-            .text
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        value.push_str(&format!(
-            ";text=\"{}\"",
-            text.replace('\\', "\\\\").replace('"', "\\\"")
-        ));
+        let text: String = reason.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        value.push_str(&format!(";text=\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
     }
     value
 }

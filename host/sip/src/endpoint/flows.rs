@@ -23,11 +23,7 @@ pub(crate) struct Flows {
 
 impl Flows {
     pub(crate) fn new(limit: usize) -> Self {
-        Flows {
-            live: BTreeMap::new(),
-            by_peer: HashMap::new(),
-            limit,
-        }
+        Flows { live: BTreeMap::new(), by_peer: HashMap::new(), limit }
     }
 
     pub(crate) fn seen(&mut self, flow: Flow) {
@@ -37,18 +33,8 @@ impl Flows {
         if self.live.contains_key(&connection) {
             return;
         }
-        self.live.insert(
-            connection,
-            Live {
-                flow,
-                dialogs: 0,
-                requests: BTreeSet::new(),
-            },
-        );
-        self.by_peer
-            .entry((flow.trunk, flow.remote.ip()))
-            .or_default()
-            .insert(connection);
+        self.live.insert(connection, Live { flow, dialogs: 0, requests: BTreeSet::new() });
+        self.by_peer.entry((flow.trunk, flow.remote.ip())).or_default().insert(connection);
         if self.live.len() > self.limit
             && let Some((&oldest, _)) = self.live.first_key_value()
         {
@@ -72,19 +58,13 @@ impl Flows {
     }
 
     pub(crate) fn request_began(&mut self, flow: Flow, id: TransactionId) {
-        if let Some(live) = flow
-            .connection
-            .and_then(|connection| self.live.get_mut(&connection))
-        {
+        if let Some(live) = flow.connection.and_then(|connection| self.live.get_mut(&connection)) {
             live.requests.insert(id);
         }
     }
 
     pub(crate) fn request_ended(&mut self, flow: Flow, id: TransactionId) {
-        if let Some(live) = flow
-            .connection
-            .and_then(|connection| self.live.get_mut(&connection))
-        {
+        if let Some(live) = flow.connection.and_then(|connection| self.live.get_mut(&connection)) {
             live.requests.remove(&id);
         }
     }
@@ -92,10 +72,7 @@ impl Flows {
     /// A dialog has moved from one way to another, has begun (no `from`) or ended (no `to`).
     pub(crate) fn dialog_moved(&mut self, from: Option<Flow>, to: Option<Flow>) {
         let mut count = |flow: Option<Flow>, change: fn(usize) -> usize| {
-            if let Some(live) = flow
-                .and_then(|flow| flow.connection)
-                .and_then(|id| self.live.get_mut(&id))
-            {
+            if let Some(live) = flow.and_then(|flow| flow.connection).and_then(|id| self.live.get_mut(&id)) {
                 live.dialogs = change(live.dialogs);
             }
         };
@@ -104,9 +81,7 @@ impl Flows {
     }
 
     pub(crate) fn carries_dialogs(&self, connection: ConnectionId) -> bool {
-        self.live
-            .get(&connection)
-            .is_some_and(|live| live.dialogs > 0)
+        self.live.get(&connection).is_some_and(|live| live.dialogs > 0)
     }
 
     /// This flow while it lives, else the newest live one from the same peer: of the same transport, else TLS for TCP.
@@ -120,19 +95,9 @@ impl Flows {
         }
         let connections = self.by_peer.get(&(flow.trunk, flow.remote.ip()))?;
         let newest = |transport: Transport| {
-            connections
-                .iter()
-                .rev()
-                .map(|id| self.live[id].flow)
-                .find(|other| other.transport == transport)
+            connections.iter().rev().map(|id| self.live[id].flow).find(|other| other.transport == transport)
         };
-        newest(flow.transport).or_else(|| {
-            if flow.transport == Transport::Tcp {
-                newest(Transport::Tls)
-            } else {
-                None
-            }
-        })
+        newest(flow.transport).or_else(|| if flow.transport == Transport::Tcp { newest(Transport::Tls) } else { None })
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -13,9 +13,7 @@ use crate::transaction::On;
 impl Endpoint {
     pub(crate) fn receive(&mut self, flow: Flow, bytes: &[u8], now: Instant) {
         let (ListenerId(listener), TrunkId(trunk)) = (flow.listener, flow.trunk);
-        if usize::from(listener) >= self.config.listeners.len()
-            || usize::from(trunk) >= self.config.trunks.len()
-        {
+        if usize::from(listener) >= self.config.listeners.len() || usize::from(trunk) >= self.config.trunks.len() {
             return self.drop_counted(DropReason::UnknownOrigin);
         }
         if self.outputs_full() {
@@ -34,11 +32,7 @@ impl Endpoint {
         let Some(refusal) = &error.refusal else {
             return self.drop_counted(DropReason::Unreadable);
         };
-        *self
-            .count()
-            .responses_sent
-            .entry(refusal.status())
-            .or_default() += 1;
+        *self.count().responses_sent.entry(refusal.status()).or_default() += 1;
         let bytes = refusal.to_bytes(flow.remote, &self.stateless_tag);
         self.send(flow, bytes);
     }
@@ -59,11 +53,11 @@ impl Endpoint {
             return self.drive(id, On::Again, None, now);
         }
         let dialog = self.dialog_of(flow, &request);
+        // A BYE makes room, so it always finds some.
         let crowded = dialog
+            .filter(|_| *request.method() != Method::BYE)
             .and_then(|id| self.dialogs.get(&id))
-            .is_some_and(|dialog| {
-                dialog.transactions >= self.config.limits.transactions_per_dialog
-            });
+            .is_some_and(|dialog| dialog.transactions >= self.config.limits.transactions_per_dialog);
         if self.transactions.len() >= self.config.limits.transactions {
             let answer = self.overloaded();
             return self.respond_stateless(flow, &request, answer);
@@ -77,10 +71,7 @@ impl Endpoint {
 
     /// 503 for the whole host. Source: RFC 3261 21.5.4.
     pub(crate) fn overloaded(&self) -> Answer {
-        Answer::new(503).with(
-            HeaderName::RetryAfter,
-            self.config.limits.retry_after_s.to_string(),
-        )
+        Answer::new(503).with(HeaderName::RetryAfter, self.config.limits.retry_after_s.to_string())
     }
 
     /// Of a refusal: within the INVITE's transaction. Of a 2xx: by dialog and CSeq. Never answered.
@@ -96,21 +87,10 @@ impl Endpoint {
     }
 
     fn receive_response(&mut self, flow: Flow, response: &Response, now: Instant) {
-        *self
-            .count()
-            .responses_received
-            .entry(response.status())
-            .or_default() += 1;
-        let key = client_key(
-            response.via().branch().unwrap_or_default(),
-            &response.cseq().method,
-        );
+        *self.count().responses_received.entry(response.status()).or_default() += 1;
+        let key = client_key(response.via().branch().unwrap_or_default(), &response.cseq().method);
         let found = self.by_key.get(&key).copied();
-        let ours = found.filter(|id| {
-            self.transactions
-                .get(id)
-                .is_some_and(|found| found.flow.trunk == flow.trunk)
-        });
+        let ours = found.filter(|id| self.transactions.get(id).is_some_and(|found| found.flow.trunk == flow.trunk));
         let Some(id) = ours else {
             return self.drop_counted(DropReason::StrayResponse);
         };

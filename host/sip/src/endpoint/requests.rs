@@ -50,8 +50,7 @@ pub(crate) enum Errand {
 impl Draft {
     /// Errors: None if a header that the peer had a part in (Contact, Record-Route, From) makes no request.
     fn to_bytes(&self, via: &str) -> Option<Vec<u8>> {
-        let mut builder =
-            Request::builder(self.method.clone(), &self.uri).header(HeaderName::Via, via);
+        let mut builder = Request::builder(self.method.clone(), &self.uri).header(HeaderName::Via, via);
         for (name, value) in self.headers.iter() {
             builder = builder.header(name, value);
         }
@@ -66,31 +65,13 @@ impl Draft {
         let cseq = self.headers.get_text(HeaderName::CSeq).unwrap_or_default();
         let number = cseq.split(' ').next().unwrap_or_default().to_owned();
         let mut headers = Headers::default();
-        for name in [
-            HeaderName::Route,
-            HeaderName::From,
-            HeaderName::To,
-            HeaderName::CallId,
-        ] {
+        for name in [HeaderName::Route, HeaderName::From, HeaderName::To, HeaderName::CallId] {
             for value in self.headers.lines(name) {
-                headers.push(
-                    name,
-                    if name == HeaderName::To {
-                        to.unwrap_or(value)
-                    } else {
-                        value
-                    },
-                );
+                headers.push(name, if name == HeaderName::To { to.unwrap_or(value) } else { value });
             }
         }
         headers.push(HeaderName::CSeq, format!("{number} {method}"));
-        Draft {
-            method,
-            uri: self.uri.clone(),
-            branch: self.branch.clone(),
-            headers,
-            body: None,
-        }
+        Draft { method, uri: self.uri.clone(), branch: self.branch.clone(), headers, body: None }
     }
 }
 
@@ -116,28 +97,15 @@ impl Endpoint {
     pub(crate) fn contact(&self, flow: Flow, user: Option<&str>, secure: bool) -> String {
         let user = user.map(|user| format!("{user}@")).unwrap_or_default();
         let scheme = if secure { "sips" } else { "sip" };
-        format!(
-            "<{scheme}:{user}{};transport={}>",
-            self.advertised(flow),
-            transport_name(flow.transport).1
-        )
+        format!("<{scheme}:{user}{};transport={}>", self.advertised(flow), transport_name(flow.transport).1)
     }
 
     fn via(&self, flow: Flow, branch: &str) -> String {
-        format!(
-            "SIP/2.0/{} {};rport;branch={branch}",
-            transport_name(flow.transport).0,
-            self.advertised(flow)
-        )
+        format!("SIP/2.0/{} {};rport;branch={branch}", transport_name(flow.transport).0, self.advertised(flow))
     }
 
     /// A request within a dialog. Source: RFC 3261 12.2.1.1.
-    pub(crate) fn draft_in(
-        &mut self,
-        id: DialogId,
-        method: Method,
-        cseq: Option<u32>,
-    ) -> Option<Draft> {
+    pub(crate) fn draft_in(&mut self, id: DialogId, method: Method, cseq: Option<u32>) -> Option<Draft> {
         let branch = self.new_branch();
         let agent = self.config.user_agent.clone();
         let dialog = self.dialogs.get_mut(&id)?;
@@ -164,36 +132,16 @@ impl Endpoint {
         if !agent.is_empty() {
             headers.push(HeaderName::UserAgent, agent);
         }
-        Some(Draft {
-            method,
-            uri: dialog.remote_target.clone(),
-            branch,
-            headers,
-            body: None,
-        })
+        Some(Draft { method, uri: dialog.remote_target.clone(), branch, headers, body: None })
     }
 
     /// Begins a client transaction and sends it on its way. `orphan`: the dialog does not wait for the answer.
-    pub(crate) fn request_in(
-        &mut self,
-        id: DialogId,
-        draft: Draft,
-        purpose: Purpose,
-        orphan: bool,
-        now: Instant,
-    ) {
+    pub(crate) fn request_in(&mut self, id: DialogId, draft: Draft, purpose: Purpose, orphan: bool, now: Instant) {
         let Some(dialog) = self.dialogs.get(&id) else {
             return;
         };
         let (flow, next_hop) = (dialog.flow, next_hop_target(dialog));
-        self.open_client(
-            draft,
-            purpose,
-            flow,
-            Some(next_hop),
-            (!orphan).then_some(id),
-            now,
-        );
+        self.open_client(draft, purpose, flow, Some(next_hop), (!orphan).then_some(id), now);
     }
 
     pub(crate) fn open_client(
@@ -211,26 +159,11 @@ impl Endpoint {
         };
         let id = TransactionId(self.next_id());
         let key = client_key(&draft.branch, &draft.method);
-        let part = Part::Client {
-            draft: Box::new(draft),
-            purpose,
-            next_hop,
-            redirected: false,
-            ack: Vec::new(),
-        };
+        let part = Part::Client { draft: Box::new(draft), purpose, next_hop, redirected: false, ack: Vec::new() };
         let full = self.transactions.len() >= self.config.limits.transactions;
         self.keep(
             id,
-            Transaction {
-                machine,
-                key,
-                merge_key: None,
-                flow,
-                wire: Vec::new(),
-                interval: T1,
-                dialog,
-                part,
-            },
+            Transaction { machine, key, merge_key: None, flow, wire: Vec::new(), interval: T1, dialog, part },
         );
         // Kept for this moment all the same, so that the failure is told in one way.
         if full {
@@ -292,12 +225,8 @@ impl Endpoint {
         }
         let id = self.next_id();
         self.connecting.insert(id, errand);
-        self.deadlines
-            .start(Owner::Connect(id), Timer::Connect, now + T1_64);
-        self.push_output(Output::Connect {
-            id: ConnectId(id),
-            target,
-        });
+        self.deadlines.start(Owner::Connect(id), Timer::Connect, now + T1_64);
+        self.push_output(Output::Connect { id: ConnectId(id), target });
         true
     }
 
@@ -329,9 +258,7 @@ impl Endpoint {
         self.deadlines.stop(Owner::Connect(id), Timer::Connect);
         match self.connecting.remove(&id) {
             Some(Errand::Request(id)) => self.unanswered(id, 503, now),
-            Some(Errand::Response(_)) | Some(Errand::Ack { .. }) => {
-                self.drop_counted(DropReason::NoWayBack)
-            }
+            Some(Errand::Response(_)) | Some(Errand::Ack { .. }) => self.drop_counted(DropReason::NoWayBack),
             None => {}
         }
     }
@@ -342,17 +269,10 @@ impl Endpoint {
             let Some(transaction) = self.transactions.get_mut(&id) else {
                 continue;
             };
-            let Part::Client {
-                purpose,
-                redirected,
-                ..
-            } = &mut transaction.part
-            else {
+            let Part::Client { purpose, redirected, .. } = &mut transaction.part else {
                 continue;
             };
-            let once_more = !*redirected
-                && *purpose != Purpose::Cancel
-                && transaction.machine.awaits_their_answer();
+            let once_more = !*redirected && *purpose != Purpose::Cancel && transaction.machine.awaits_their_answer();
             if !once_more {
                 continue;
             }
@@ -369,10 +289,7 @@ impl Endpoint {
     /// A response whose connection is gone goes to where the request came from, at the port its sender listens on.
     /// Source: RFC 3261 18.2.2.
     pub(crate) fn connect_for_response(&mut self, id: TransactionId, now: Instant) {
-        let waits = self
-            .connecting
-            .values()
-            .any(|errand| matches!(errand, Errand::Response(other) if *other == id));
+        let waits = self.connecting.values().any(|errand| matches!(errand, Errand::Response(other) if *other == id));
         if waits {
             return;
         }
@@ -380,13 +297,10 @@ impl Endpoint {
             return;
         };
         let flow = transaction.flow;
-        let port =
-            crate::Message::parse(&transaction.wire)
-                .ok()
-                .and_then(|message| match message {
-                    crate::Message::Response(response) => response.via().port(),
-                    crate::Message::Request(_) => None,
-                });
+        let port = crate::Message::parse(&transaction.wire).ok().and_then(|message| match message {
+            crate::Message::Response(response) => response.via().port(),
+            crate::Message::Request(_) => None,
+        });
         let target = Target {
             trunk: flow.trunk,
             listener: flow.listener,
@@ -400,13 +314,7 @@ impl Endpoint {
     }
 
     /// Sends the ACK of a 2xx. Source: RFC 3261 13.2.2.4.
-    pub(crate) fn acknowledge_success(
-        &mut self,
-        id: DialogId,
-        cseq: u32,
-        sdp: Vec<u8>,
-        now: Instant,
-    ) {
+    pub(crate) fn acknowledge_success(&mut self, id: DialogId, cseq: u32, sdp: Vec<u8>, now: Instant) {
         let Some(mut draft) = self.draft_in(id, Method::ACK, Some(cseq)) else {
             return;
         };
@@ -419,13 +327,7 @@ impl Endpoint {
         match self.flows.best(dialog.flow) {
             Some(flow) => self.send_ack(flow, &draft),
             None => {
-                let (target, errand) = (
-                    next_hop_target(dialog),
-                    Errand::Ack {
-                        dialog: id,
-                        draft: Box::new(draft),
-                    },
-                );
+                let (target, errand) = (next_hop_target(dialog), Errand::Ack { dialog: id, draft: Box::new(draft) });
                 if !self.ask_for_connection(target, errand, now) {
                     self.drop_counted(DropReason::NoWayBack);
                 }
@@ -445,24 +347,17 @@ impl Endpoint {
         let Some(transaction) = self.transactions.get(&id) else {
             return;
         };
-        let (Part::Client { draft, ack, .. }, Some(response)) = (&transaction.part, response)
-        else {
+        let (Part::Client { draft, ack, .. }, Some(response)) = (&transaction.part, response) else {
             return;
         };
         let flow = transaction.flow;
         let bytes = if ack.is_empty() {
             let draft = draft.same_transaction(Method::ACK, Some(response.to().as_bytes()));
-            draft
-                .to_bytes(&self.via(flow, &draft.branch))
-                .unwrap_or_default()
+            draft.to_bytes(&self.via(flow, &draft.branch)).unwrap_or_default()
         } else {
             ack.clone()
         };
-        if let Some(Transaction {
-            part: Part::Client { ack, .. },
-            ..
-        }) = self.transactions.get_mut(&id)
-        {
+        if let Some(Transaction { part: Part::Client { ack, .. }, .. }) = self.transactions.get_mut(&id) {
             ack.clone_from(&bytes);
         }
         self.count_request_sent(&Method::ACK);
@@ -477,14 +372,10 @@ impl Endpoint {
         let Part::Client { draft, .. } = &transaction.part else {
             return;
         };
-        let (cancel, flow) = (
-            draft.same_transaction(Method::CANCEL, None),
-            transaction.flow,
-        );
+        let (cancel, flow) = (draft.same_transaction(Method::CANCEL, None), transaction.flow);
         self.open_client(cancel, Purpose::Cancel, flow, None, None, now);
         self.deadlines.stop(Owner::Transaction(invite), Timer::C);
-        self.deadlines
-            .start(Owner::Transaction(invite), Timer::B, now + T1_64);
+        self.deadlines.start(Owner::Transaction(invite), Timer::B, now + T1_64);
     }
 }
 

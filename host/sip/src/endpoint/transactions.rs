@@ -7,7 +7,7 @@ use super::requests::{Draft, Purpose};
 use super::{Endpoint, Owner};
 use crate::door::{DialogId, Flow, Target, Transport, TrunkId};
 use crate::message::{Headers, Method, Name, Request, Response};
-use crate::timers::T1;
+use crate::timers::{T1, Timer};
 use crate::transaction::{Act, Machine, On, invite_server, server};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,7 +28,9 @@ pub(crate) struct Transaction {
 
 pub(crate) enum Part {
     /// `request` is there until the final response is chosen.
-    Server { request: Option<Box<Request>> },
+    Server {
+        request: Option<Box<Request>>,
+    },
     Client {
         draft: Box<Draft>,
         purpose: Purpose,
@@ -52,10 +54,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn new(status: u16) -> Self {
-        Answer {
-            status,
-            ..Answer::default()
-        }
+        Answer { status, ..Answer::default() }
     }
 
     pub(crate) fn with<'a>(mut self, name: impl Into<Name<'a>>, value: impl AsRef<[u8]>) -> Self {
@@ -102,13 +101,7 @@ fn merge_key(trunk: TrunkId, request: &Request) -> Option<String> {
         return None;
     };
     let cseq = request.cseq();
-    Some(format!(
-        "{}\n{}\n{from_tag}\n{}\n{}",
-        trunk.0,
-        request.call_id(),
-        cseq.number,
-        cseq.method
-    ))
+    Some(format!("{}\n{}\n{from_tag}\n{}\n{}", trunk.0, request.call_id(), cseq.number, cseq.method))
 }
 
 impl Endpoint {
@@ -125,28 +118,12 @@ impl Endpoint {
             _ => Machine::Server(server::State::Trying),
         };
         let id = TransactionId(self.next_id());
-        let merge_key = (*request.method() != Method::CANCEL)
-            .then(|| merge_key(flow.trunk, &request))
-            .flatten();
+        let merge_key = (*request.method() != Method::CANCEL).then(|| merge_key(flow.trunk, &request)).flatten();
         if let Some(merge_key) = &merge_key {
             self.by_merge_key.entry(merge_key.clone()).or_insert(id);
         }
-        let part = Part::Server {
-            request: Some(Box::new(request)),
-        };
-        self.keep(
-            id,
-            Transaction {
-                machine,
-                key,
-                merge_key,
-                flow,
-                wire: Vec::new(),
-                interval: T1,
-                dialog,
-                part,
-            },
-        );
+        let part = Part::Server { request: Some(Box::new(request)) };
+        self.keep(id, Transaction { machine, key, merge_key, flow, wire: Vec::new(), interval: T1, dialog, part });
         id
     }
 
@@ -160,12 +137,8 @@ impl Endpoint {
 
     /// Whether another copy of this request is already being dealt with. Source: RFC 3261 8.2.2.2.
     pub(crate) fn is_merged(&self, id: TransactionId) -> bool {
-        let key = self
-            .transactions
-            .get(&id)
-            .and_then(|transaction| transaction.merge_key.as_ref());
-        key.and_then(|key| self.by_merge_key.get(key))
-            .is_some_and(|first| *first != id)
+        let key = self.transactions.get(&id).and_then(|transaction| transaction.merge_key.as_ref());
+        key.and_then(|key| self.by_merge_key.get(key)).is_some_and(|first| *first != id)
     }
 
     /// The request that a server transaction has yet to answer finally.
@@ -219,25 +192,13 @@ impl Endpoint {
     /// Answers without a transaction: when there is no room for one. Source: RFC 3261 8.2.7.
     pub(crate) fn respond_stateless(&mut self, flow: Flow, request: &Request, answer: Answer) {
         let status = answer.status;
-        let bytes = response_to(
-            request,
-            answer,
-            &self.stateless_tag,
-            &self.config.user_agent,
-        )
-        .to_bytes();
+        let bytes = response_to(request, answer, &self.stateless_tag, &self.config.user_agent).to_bytes();
         *self.count().responses_sent.entry(status).or_default() += 1;
         self.send(flow, bytes);
     }
 
     /// Moves a transaction on and does what its machine says. `response`: what came, for a client.
-    pub(crate) fn drive(
-        &mut self,
-        id: TransactionId,
-        on: On,
-        response: Option<&Response>,
-        now: Instant,
-    ) {
+    pub(crate) fn drive(&mut self, id: TransactionId, on: On, response: Option<&Response>, now: Instant) {
         let Some(transaction) = self.transactions.get_mut(&id) else {
             return;
         };
@@ -257,7 +218,8 @@ impl Endpoint {
             Act::Send => self.send_wire(id, now),
             Act::SendAck => self.acknowledge_refusal(id, response),
             Act::Start(timer, after) => {
-                if let Some(transaction) = self.transactions.get_mut(&id) {
+                let retransmits = matches!(timer, Timer::A | Timer::E | Timer::G);
+                if let Some(transaction) = self.transactions.get_mut(&id).filter(|_| retransmits) {
                     transaction.interval = after;
                 }
                 self.deadlines.start(owner, timer, now + after);
@@ -282,11 +244,7 @@ impl Endpoint {
     }
 
     fn timed_out(&mut self, id: TransactionId, now: Instant) {
-        match self
-            .transactions
-            .get(&id)
-            .map(|transaction| &transaction.part)
-        {
+        match self.transactions.get(&id).map(|transaction| &transaction.part) {
             Some(Part::Client { .. }) => self.unanswered(id, 408, now),
             Some(Part::Server { .. }) => self.refusal_settled(id),
             None => {}
@@ -304,9 +262,7 @@ impl Endpoint {
                 transaction.flow = flow;
                 self.send(flow, wire);
             }
-            None if matches!(transaction.part, Part::Server { .. }) => {
-                self.connect_for_response(id, now)
-            }
+            None if matches!(transaction.part, Part::Server { .. }) => self.connect_for_response(id, now),
             None => self.drop_counted(DropReason::NoWayBack),
         }
     }

@@ -23,58 +23,51 @@ impl Endpoint {
         let Some(dialog) = self.dialogs.get(&id) else {
             return;
         };
-        if !dialog.is_established() || dialog.offer_is_open() || dialog.bye_wanted.is_some() {
-            return self.tell(Event::OfferRejected {
-                dialog: id,
-                status: 491,
-            });
+        if !dialog.is_established()
+            || dialog.offer_is_open()
+            || dialog.reinvite.is_some()
+            || dialog.bye_wanted.is_some()
+        {
+            return self.tell(Event::OfferRejected { dialog: id, status: 491 });
         }
         self.send_reinvite(id, sdp, 0, false, now);
     }
 
-    pub(crate) fn send_reinvite(
-        &mut self,
-        id: DialogId,
-        sdp: Vec<u8>,
-        tries: u8,
-        refresh: bool,
-        now: Instant,
-    ) {
+    pub(crate) fn send_reinvite(&mut self, id: DialogId, sdp: Vec<u8>, tries: u8, refresh: bool, now: Instant) {
         let Some(mut draft) = self.draft_in(id, Method::INVITE, None) else {
             return;
         };
         draft.body = (!sdp.is_empty()).then_some(("application/sdp", sdp.clone()));
         if let Some(dialog) = self.dialogs.get_mut(&id) {
-            dialog.reinvite = Some(Reinvite::Sent {
-                sdp,
-                tries: tries + 1,
-                refresh,
-            });
+            dialog.reinvite = Some(Reinvite::Sent { sdp, tries: tries + 1, refresh });
         }
         self.request_in(id, draft, Purpose::Reinvite, false, now);
     }
 
-    /// Timer `Glare`: the re-INVITE that got 491 goes again, unless the peer's own is now being answered.
+    /// Timer `Glare`: the re-INVITE that got 491 goes again, after the peer's own if that is still open.
     pub(crate) fn reinvite_again(&mut self, id: DialogId, now: Instant) {
-        let Some(dialog) = self.dialogs.get_mut(&id) else {
-            return;
-        };
-        let Some(Reinvite::Again {
-            sdp,
-            tries,
-            refresh,
-        }) = dialog.reinvite.take()
-        else {
-            return;
-        };
-        if dialog.offer_is_open() {
-            return if refresh {
-                self.refresh_session(id, now)
-            } else {
-                self.tell_offer_rejected(id, 491)
-            };
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
+        let Some(Reinvite::Again { sdp, tries, refresh }) = dialog.reinvite.take() else { return };
+        if !dialog.offer_is_open() {
+            self.send_reinvite(id, sdp, tries, refresh, now);
+        } else {
+            self.wait_out_glare(id, sdp, tries + 1, refresh, now);
         }
-        self.send_reinvite(id, sdp, tries, refresh, now);
+    }
+
+    fn wait_out_glare(&mut self, id: DialogId, sdp: Vec<u8>, tries: u8, refresh: bool, now: Instant) {
+        if tries >= GLARE_TRIES {
+            // A refresh that failed has `Expire` behind it.
+            if !refresh {
+                self.tell_offer_rejected(id, 491);
+            }
+            return;
+        }
+        let wait = self.glare_wait(id);
+        if let Some(dialog) = self.dialogs.get_mut(&id) {
+            dialog.reinvite = Some(Reinvite::Again { sdp, tries, refresh });
+            self.deadlines.start(Owner::Dialog(id), Timer::Glare, now + wait);
+        }
     }
 
     pub(super) fn reinvite_answered(&mut self, id: DialogId, response: &Response, now: Instant) {
@@ -89,30 +82,14 @@ impl Endpoint {
             }
             return;
         }
-        let Some(Reinvite::Sent {
-            sdp,
-            tries,
-            refresh,
-        }) = dialog
-            .reinvite
-            .take_if(|reinvite| matches!(reinvite, Reinvite::Sent { .. }))
+        let Some(Reinvite::Sent { sdp, tries, refresh }) =
+            dialog.reinvite.take_if(|reinvite| matches!(reinvite, Reinvite::Sent { .. }))
         else {
             return self.acknowledge_again(id, response, now);
         };
         match status {
             200..=299 => self.reinvite_accepted(id, sdp, response, now),
-            491 if tries < GLARE_TRIES => {
-                let wait = self.glare_wait(id);
-                if let Some(dialog) = self.dialogs.get_mut(&id) {
-                    dialog.reinvite = Some(Reinvite::Again {
-                        sdp,
-                        tries,
-                        refresh,
-                    });
-                }
-                self.deadlines
-                    .start(Owner::Dialog(id), Timer::Glare, now + wait);
-            }
+            491 => self.wait_out_glare(id, sdp, tries, refresh, now),
             _ if self.ends_dialog(id, status, now) || refresh => {}
             _ => self.tell_offer_rejected(id, status),
         }
@@ -129,21 +106,13 @@ impl Endpoint {
         let theirs = body::session_of_response(response).map(<[u8]>::to_vec);
         if sdp.is_empty() && theirs.is_some() {
             dialog.acknowledging = Acknowledging::Answer { cseq };
-            self.deadlines
-                .start(Owner::Dialog(id), Timer::NoAck, now + T1_64);
+            self.deadlines.start(Owner::Dialog(id), Timer::NoAck, now + T1_64);
         } else {
             dialog.local_sdp = sdp;
-            dialog.acknowledging = Acknowledging::Done {
-                cseq,
-                sdp: Vec::new(),
-            };
+            dialog.acknowledging = Acknowledging::Done { cseq, sdp: Vec::new() };
             self.acknowledge_success(id, cseq, Vec::new(), now);
         }
-        self.run_session(
-            id,
-            session_timer::agreed_by(response.session_expires().as_ref()),
-            now,
-        );
+        self.run_session(id, session_timer::agreed_by(response.session_expires().as_ref()), now);
         match theirs {
             Some(sdp) => self.tell(Event::OfferAnswered { dialog: id, sdp }),
             // Accepted without an answer: nothing is agreed.
@@ -159,20 +128,9 @@ impl Endpoint {
         Duration::from_millis(10 * self.rng.random_range(tens_of_ms))
     }
 
-    pub(crate) fn send_info_digit(
-        &mut self,
-        id: DialogId,
-        digit: char,
-        duration_ms: u32,
-        now: Instant,
-    ) {
+    pub(crate) fn send_info_digit(&mut self, id: DialogId, digit: char, duration_ms: u32, now: Instant) {
         let is_key = matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D');
-        if !is_key
-            || !self
-                .dialogs
-                .get(&id)
-                .is_some_and(|dialog| dialog.is_established())
-        {
+        if !is_key || !self.dialogs.get(&id).is_some_and(|dialog| dialog.is_established()) {
             return self.drop_counted(DropReason::CommandOutOfPlace);
         }
         self.enqueue(id, Waiting::Info { digit, duration_ms }, now);
@@ -197,11 +155,7 @@ impl Endpoint {
         let Some(dialog) = self.dialogs.get_mut(&id) else {
             return;
         };
-        let next = if dialog.is_established() {
-            dialog.waiting.pop_front()
-        } else {
-            None
-        };
+        let next = if dialog.is_established() { dialog.waiting.pop_front() } else { None };
         dialog.request_in_flight = next.is_some();
         match next {
             Some(Waiting::Info { digit, duration_ms }) => {
@@ -235,11 +189,7 @@ impl Endpoint {
         if self.ends_dialog(id, status, now) {
             return;
         }
-        let Some(dialog) = self
-            .dialogs
-            .get_mut(&id)
-            .filter(|dialog| dialog.is_established())
-        else {
+        let Some(dialog) = self.dialogs.get_mut(&id).filter(|dialog| dialog.is_established()) else {
             return;
         };
         match status {
@@ -247,11 +197,7 @@ impl Endpoint {
                 if let Some(target) = target_of(response.contact()) {
                     dialog.remote_target = target;
                 }
-                self.run_session(
-                    id,
-                    session_timer::agreed_by(response.session_expires().as_ref()),
-                    now,
-                );
+                self.run_session(id, session_timer::agreed_by(response.session_expires().as_ref()), now);
             }
             405 | 501 => {
                 dialog.peer_allows_update = false;
@@ -259,10 +205,8 @@ impl Endpoint {
             }
             // It asks for a longer interval. RFC 4028 7.3.
             422 => {
-                let least = response
-                    .headers()
-                    .get_text(HeaderName::MinSe)
-                    .and_then(|value| value.trim().parse::<u32>().ok());
+                let least =
+                    response.headers().get_text(HeaderName::MinSe).and_then(|value| value.trim().parse::<u32>().ok());
                 if let (Some(session), Some(least)) = (&mut dialog.session, least)
                     && least > session.interval_s
                 {

@@ -21,9 +21,7 @@ impl Endpoint {
         if self.dialogs.contains_key(&id) {
             return self.drop_counted(DropReason::CommandOutOfPlace);
         }
-        let from = NameAddr::parse(invite.from.as_bytes())
-            .ok()
-            .filter(|from| from.tag().is_none());
+        let from = NameAddr::parse(invite.from.as_bytes()).ok().filter(|from| from.tag().is_none());
         let (Ok(uri), Some(from)) = (Uri::parse(invite.uri.as_bytes()), from) else {
             return self.refuse_outgoing(id, 400);
         };
@@ -39,32 +37,24 @@ impl Endpoint {
         dialog.remote = format!("<{uri}>").into_bytes();
         dialog.local_sdp.clone_from(&invite.sdp);
         // Not to be taken for the transaction's own id: those are counted from 1.
-        dialog.state = State::Calling {
-            invite: TransactionId(0),
-            cancel: Cancel::No,
-        };
+        dialog.state = State::Calling { invite: TransactionId(0), cancel: Cancel::No };
+        // The caller has opened it, even if nothing has been heard on it yet.
+        self.flows.seen(invite.flow);
         self.keep_dialog(dialog);
         let Some(mut draft) = self.draft_in(id, Method::INVITE, None) else {
             return;
         };
         add_headers(&mut draft, &invite.headers);
         draft.body = (!invite.sdp.is_empty()).then_some(("application/sdp", invite.sdp));
-        let transaction =
-            self.open_client(draft, Purpose::Invite, invite.flow, None, Some(id), now);
+        let transaction = self.open_client(draft, Purpose::Invite, invite.flow, None, Some(id), now);
         if let Some(dialog) = self.dialogs.get_mut(&id) {
-            dialog.state = State::Calling {
-                invite: transaction,
-                cancel: Cancel::No,
-            };
+            dialog.state = State::Calling { invite: transaction, cancel: Cancel::No };
         }
     }
 
     fn refuse_outgoing(&mut self, dialog: DialogId, status: u16) {
         let phrase = crate::message::reason_phrase(status);
-        self.tell(Event::Ended {
-            dialog,
-            ending: Ending::Refused { status, phrase },
-        });
+        self.tell(Event::Ended { dialog, ending: Ending::Refused { status, phrase } });
     }
 
     pub(super) fn invite_answered(
@@ -79,10 +69,7 @@ impl Endpoint {
             Some(State::Calling { cancel, .. }) => match (status, *cancel) {
                 (100..=199, Cancel::Wanted) => {
                     if let Some(dialog) = self.dialogs.get_mut(&id) {
-                        dialog.state = State::Calling {
-                            invite: transaction,
-                            cancel: Cancel::Sent,
-                        };
+                        dialog.state = State::Calling { invite: transaction, cancel: Cancel::Sent };
                     }
                     self.send_cancel(transaction, now);
                 }
@@ -90,10 +77,7 @@ impl Endpoint {
                 (100, _) => {}
                 (200..=299, cancel) => self.taken(id, response, cancel, now),
                 _ => {
-                    let ending = Ending::Refused {
-                        status,
-                        phrase: response.phrase().into_owned(),
-                    };
+                    let ending = Ending::Refused { status, phrase: response.phrase().into_owned() };
                     self.end(id, ending, now);
                 }
             },
@@ -119,10 +103,7 @@ impl Endpoint {
                 now + crate::timers::T1_64,
             );
         } else {
-            dialog.acknowledging = Acknowledging::Done {
-                cseq,
-                sdp: Vec::new(),
-            };
+            dialog.acknowledging = Acknowledging::Done { cseq, sdp: Vec::new() };
             self.acknowledge_success(id, cseq, Vec::new(), now);
         }
         if cancel != Cancel::No {
@@ -130,10 +111,7 @@ impl Endpoint {
         }
         let session = session_timer::agreed_by(response.session_expires().as_ref());
         self.run_session(id, session, now);
-        self.tell(Event::Accepted {
-            dialog: id,
-            response: Box::new(response.clone()),
-        });
+        self.tell(Event::Accepted { dialog: id, response: Box::new(response.clone()) });
     }
 
     /// The call plane's answer to the offer in a 2xx, sent in the ACK.
@@ -145,14 +123,8 @@ impl Endpoint {
             return self.drop_counted(DropReason::CommandOutOfPlace);
         };
         dialog.local_sdp.clone_from(&sdp);
-        dialog.acknowledging = Acknowledging::Done {
-            cseq,
-            sdp: sdp.clone(),
-        };
-        self.deadlines.stop(
-            crate::endpoint::Owner::Dialog(id),
-            crate::timers::Timer::NoAck,
-        );
+        dialog.acknowledging = Acknowledging::Done { cseq, sdp: sdp.clone() };
+        self.deadlines.stop(crate::endpoint::Owner::Dialog(id), crate::timers::Timer::NoAck);
         self.acknowledge_success(id, cseq, sdp, now);
     }
 
@@ -163,8 +135,7 @@ impl Endpoint {
         };
         match &dialog.acknowledging {
             Acknowledging::Done { cseq, sdp }
-                if *cseq == response.cseq().number
-                    && dialog.remote_tag.as_deref() == response.to_tag() =>
+                if *cseq == response.cseq().number && dialog.remote_tag.as_deref() == response.to_tag() =>
             {
                 let (cseq, sdp) = (*cseq, sdp.clone());
                 self.acknowledge_success(id, cseq, sdp, now);
@@ -179,10 +150,7 @@ fn add_headers(draft: &mut Draft, headers: &[(String, String)]) {
     let written = |headers: &Headers, name: &str| headers.contains(name);
     for (name, value) in headers {
         let known = HeaderName::from_bytes(name.as_bytes());
-        let reserved = matches!(
-            known,
-            Some(HeaderName::Via | HeaderName::ContentLength | HeaderName::ContentType)
-        );
+        let reserved = matches!(known, Some(HeaderName::Via | HeaderName::ContentLength | HeaderName::ContentType));
         if !reserved && !written(&draft.headers, name) {
             draft.headers.push(name, value);
         }

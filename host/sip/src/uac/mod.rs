@@ -17,8 +17,7 @@ impl Endpoint {
         let Some(transaction) = self.transactions.get(&id) else {
             return;
         };
-        let (Part::Client { purpose, .. }, Some(dialog)) = (&transaction.part, transaction.dialog)
-        else {
+        let (Part::Client { purpose, .. }, Some(dialog)) = (&transaction.part, transaction.dialog) else {
             return;
         };
         match purpose {

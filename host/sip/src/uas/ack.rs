@@ -14,17 +14,8 @@ use crate::transaction::On;
 
 impl Endpoint {
     /// An ACK within a dialog. One that acknowledges nothing (again, or too late) is dropped.
-    pub(crate) fn acknowledged(
-        &mut self,
-        id: DialogId,
-        flow: Flow,
-        request: &Request,
-        now: Instant,
-    ) {
-        let waiting = self
-            .dialogs
-            .get(&id)
-            .and_then(|dialog| dialog.unacknowledged.as_ref());
+    pub(crate) fn acknowledged(&mut self, id: DialogId, flow: Flow, request: &Request, now: Instant) {
+        let waiting = self.dialogs.get(&id).and_then(|dialog| dialog.unacknowledged.as_ref());
         if !waiting.is_some_and(|waiting| waiting.cseq == request.cseq().number) {
             return self.drop_counted(DropReason::StrayAck);
         }
@@ -34,12 +25,7 @@ impl Endpoint {
     }
 
     /// The peer has our 2xx. `answer`: to the offer that it carried.
-    pub(super) fn take_acknowledgement(
-        &mut self,
-        id: DialogId,
-        answer: Option<Vec<u8>>,
-        now: Instant,
-    ) {
+    pub(super) fn take_acknowledgement(&mut self, id: DialogId, answer: Option<Vec<u8>>, now: Instant) {
         let Some(dialog) = self.dialogs.get_mut(&id) else {
             return;
         };
@@ -54,10 +40,7 @@ impl Endpoint {
             (true, _, sdp) => self.tell(Event::Acknowledged { dialog: id, sdp }),
             (false, true, Some(sdp)) => self.tell(Event::OfferAnswered { dialog: id, sdp }),
             // An offer of ours that the peer left unanswered changes nothing.
-            (false, true, None) => self.tell(Event::OfferRejected {
-                dialog: id,
-                status: 488,
-            }),
+            (false, true, None) => self.tell(Event::OfferRejected { dialog: id, status: 488 }),
             (false, false, _) => {}
         }
         if let Some(reason) = bye {
@@ -77,17 +60,12 @@ impl Endpoint {
         let (transaction, interval) = (waiting.transaction, waiting.interval);
         self.count().retransmissions_sent += 1;
         self.drive(transaction, On::Success, None, now);
-        self.deadlines
-            .start(Owner::Dialog(id), Timer::Accept, now + interval);
+        self.deadlines.start(Owner::Dialog(id), Timer::Accept, now + interval);
     }
 
     /// The peer never saw our 2xx, or cannot reach us: BYE, and the call is over. Source: RFC 3261 13.3.1.4, 14.2.
     pub(crate) fn no_ack(&mut self, id: DialogId, now: Instant) {
-        if self
-            .dialogs
-            .get(&id)
-            .is_some_and(|dialog| matches!(dialog.state, State::Established))
-        {
+        if self.dialogs.get(&id).is_some_and(|dialog| matches!(dialog.state, State::Established)) {
             self.end_with_bye(id, Ending::NoAck, now);
         }
     }

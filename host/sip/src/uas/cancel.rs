@@ -11,18 +11,9 @@ use crate::message::{Method, Request};
 impl Endpoint {
     /// 200 to the CANCEL if its INVITE is known, 481 otherwise. An INVITE without a final answer gets 487; one that has
     /// its answer keeps it, and the peer that did not want the call sends BYE.
-    pub(super) fn serve_cancel(
-        &mut self,
-        id: TransactionId,
-        flow: Flow,
-        request: &Request,
-        now: Instant,
-    ) {
+    pub(super) fn serve_cancel(&mut self, id: TransactionId, flow: Flow, request: &Request, now: Instant) {
         let key = server_key(flow.trunk, request, &Method::INVITE);
-        let invite = self
-            .by_key
-            .get(&key)
-            .and_then(|id| self.transactions.get_key_value(id));
+        let invite = self.by_key.get(&key).and_then(|id| self.transactions.get_key_value(id));
         let Some((&invite, found)) = invite else {
             return self.respond(id, Answer::new(481), now);
         };
@@ -39,10 +30,7 @@ impl Endpoint {
         if is_early {
             return self.end(dialog, Ending::Cancelled, now);
         }
-        let pending = self
-            .dialogs
-            .get(&dialog)
-            .and_then(|dialog| dialog.pending.as_ref());
+        let pending = self.dialogs.get(&dialog).and_then(|dialog| dialog.pending.as_ref());
         if pending.is_some_and(|pending| pending.transaction == invite) {
             self.refuse_pending(dialog, Answer::new(487), now);
             self.tell(Event::OfferWithdrawn { dialog });

@@ -15,13 +15,7 @@ const MAX_DURATION_MS: u32 = 10_000;
 
 impl Endpoint {
     /// A digit is told and answered 200; an INFO without a body is answered 200 (RFC 2976 2.2); others get 415.
-    pub(super) fn serve_info(
-        &mut self,
-        id: TransactionId,
-        dialog: DialogId,
-        request: &Request,
-        now: Instant,
-    ) {
+    pub(super) fn serve_info(&mut self, id: TransactionId, dialog: DialogId, request: &Request, now: Instant) {
         let Some(found) = self.dialogs.get(&dialog) else {
             return;
         };
@@ -32,21 +26,14 @@ impl Endpoint {
             Some("application/dtmf-relay") => Some(read_relay(request.body())),
             Some("application/dtmf") => Some(read_plain(request.body())),
             _ => {
-                let answer = Answer::new(415).with(
-                    HeaderName::Accept,
-                    "application/dtmf-relay, application/dtmf",
-                );
+                let answer = Answer::new(415).with(HeaderName::Accept, "application/dtmf-relay, application/dtmf");
                 return self.respond(id, answer.tagged(&tag), now);
             }
         };
         let status = if digit == Some(None) { 400 } else { 200 };
         self.respond(id, Answer::new(status).tagged(&tag), now);
         if let (Some(Some((digit, duration_ms))), true) = (digit, established) {
-            self.tell(Event::InfoDigit {
-                dialog,
-                digit,
-                duration_ms,
-            });
+            self.tell(Event::InfoDigit { dialog, digit, duration_ms });
         }
     }
 }
@@ -56,21 +43,14 @@ fn read_relay(body: &[u8]) -> Option<(char, u32)> {
     let text = std::str::from_utf8(body).ok()?;
     let field = |wanted: &str| {
         let mut fields = text.lines().filter_map(|line| line.split_once('='));
-        fields
-            .find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))
-            .map(|(_, value)| value.trim())
+        fields.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
     };
-    let duration_ms = field("Duration")
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(DEFAULT_DURATION_MS);
+    let duration_ms = field("Duration").and_then(|value| value.parse().ok()).unwrap_or(DEFAULT_DURATION_MS);
     Some((digit(field("Signal")?)?, duration_ms.min(MAX_DURATION_MS)))
 }
 
 fn read_plain(body: &[u8]) -> Option<(char, u32)> {
-    Some((
-        digit(std::str::from_utf8(body).ok()?.trim())?,
-        DEFAULT_DURATION_MS,
-    ))
+    Some((digit(std::str::from_utf8(body).ok()?.trim())?, DEFAULT_DURATION_MS))
 }
 
 /// A key, or its event number as some gateways write it. Source: RFC 4733 3.2, table 3.

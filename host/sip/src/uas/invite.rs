@@ -17,13 +17,7 @@ use crate::uri::{Scheme, Uri};
 const RINGING_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Endpoint {
-    pub(super) fn serve_invite(
-        &mut self,
-        id: TransactionId,
-        flow: Flow,
-        request: Request,
-        now: Instant,
-    ) {
+    pub(super) fn serve_invite(&mut self, id: TransactionId, flow: Flow, request: Request, now: Instant) {
         let (target, session) = match self.admit(flow, &request) {
             Ok(admitted) => admitted,
             Err(answer) => return self.respond(id, answer, now),
@@ -40,25 +34,16 @@ impl Endpoint {
             cseq: request.cseq().number,
             target: None,
             session,
-            requires_reliable: request
-                .tokens(HeaderName::Require)
-                .any(|tag| tag.eq_ignore_ascii_case("100rel")),
+            requires_reliable: request.tokens(HeaderName::Require).any(|tag| tag.eq_ignore_ascii_case("100rel")),
         };
-        self.keep_dialog(Dialog::from_invite(
-            dialog_id, &request, target, tag, contact, flow,
-        ));
+        self.keep_dialog(Dialog::from_invite(dialog_id, &request, target, tag, contact, flow));
         self.adopt(id, dialog_id);
         self.hold_pending(dialog_id, pending, now);
         if let Some(seconds) = expires(&request) {
             let limit = Duration::from_secs(seconds).min(self.config.limits.answer);
-            self.deadlines
-                .start(Owner::Dialog(dialog_id), Timer::Answer, now + limit);
+            self.deadlines.start(Owner::Dialog(dialog_id), Timer::Answer, now + limit);
         }
-        self.tell(Event::Invite {
-            dialog: dialog_id,
-            flow,
-            request: Box::new(request),
-        });
+        self.tell(Event::Invite { dialog: dialog_id, flow, request: Box::new(request) });
     }
 
     /// What an INVITE must have to make a dialog. Errors: the refusal.
@@ -73,23 +58,14 @@ impl Endpoint {
         if self.dialogs.len() >= self.config.limits.dialogs {
             return Err(self.overloaded());
         }
-        let trusted = self
-            .config
-            .trunks
-            .get(usize::from(flow.trunk.0))
-            .is_some_and(|trunk| trunk.trusted);
+        let trusted = self.config.trunks.get(usize::from(flow.trunk.0)).is_some_and(|trunk| trunk.trusted);
         if !trusted && !self.is_our_host(request.uri()) {
             return Err(Answer::new(404));
         }
         // RFC 3261 8.1.1.8: exactly one, and it must be a place to send to.
         let target = target_of(request.contact());
-        let Some(target) =
-            target.filter(|_| request.headers().values(HeaderName::Contact).count() == 1)
-        else {
-            return Err(Answer {
-                phrase: Some("One Contact Needed".to_owned()),
-                ..Answer::new(400)
-            });
+        let Some(target) = target.filter(|_| request.headers().values(HeaderName::Contact).count() == 1) else {
+            return Err(Answer { phrase: Some("One Contact Needed".to_owned()), ..Answer::new(400) });
         };
         Ok((target, Self::session_asked(request)?))
     }
@@ -99,56 +75,28 @@ impl Endpoint {
         let Some(host) = uri.host() else { return true };
         self.config.listeners.iter().any(|listener| {
             listener.advertised_host.eq_ignore_ascii_case(host)
-                || listener
-                    .local_host
-                    .as_ref()
-                    .is_some_and(|local| local.eq_ignore_ascii_case(host))
+                || listener.local_host.as_ref().is_some_and(|local| local.eq_ignore_ascii_case(host))
         })
     }
 
     /// 180, and again each minute. Not to a peer that would want it acknowledged (RFC 3262 3).
     pub(crate) fn ring(&mut self, id: DialogId, now: Instant) {
-        let Some(dialog) = self
-            .dialogs
-            .get(&id)
-            .filter(|dialog| matches!(dialog.state, State::Early))
-        else {
+        let Some(dialog) = self.dialogs.get(&id).filter(|dialog| matches!(dialog.state, State::Early)) else {
             return;
         };
-        let Some(pending) = dialog
-            .pending
-            .as_ref()
-            .filter(|pending| !pending.requires_reliable)
-        else {
+        let Some(pending) = dialog.pending.as_ref().filter(|pending| !pending.requires_reliable) else {
             return;
         };
-        let (transaction, tag, contact) = (
-            pending.transaction,
-            dialog.local_tag.clone(),
-            dialog.contact.clone(),
-        );
-        let mut answer = Answer::new(180)
-            .with(HeaderName::Contact, contact)
-            .tagged(&tag);
+        let (transaction, tag, contact) = (pending.transaction, dialog.local_tag.clone(), dialog.contact.clone());
+        let mut answer = Answer::new(180).with(HeaderName::Contact, contact).tagged(&tag);
         answer.record_route = true;
         self.respond(transaction, answer, now);
-        self.deadlines
-            .start(Owner::Dialog(id), Timer::Ringing, now + RINGING_INTERVAL);
+        self.deadlines.start(Owner::Dialog(id), Timer::Ringing, now + RINGING_INTERVAL);
     }
 
     /// 200 to the INVITE. Headers that the endpoint writes itself are left out of `headers`.
-    pub(crate) fn answer(
-        &mut self,
-        id: DialogId,
-        sdp: Vec<u8>,
-        headers: &[(String, String)],
-        now: Instant,
-    ) {
-        let Some(dialog) = self
-            .dialogs
-            .get_mut(&id)
-            .filter(|dialog| matches!(dialog.state, State::Early))
-        else {
+    pub(crate) fn answer(&mut self, id: DialogId, sdp: Vec<u8>, headers: &[(String, String)], now: Instant) {
+        let Some(dialog) = self.dialogs.get_mut(&id).filter(|dialog| matches!(dialog.state, State::Early)) else {
             return;
         };
         let Some(pending) = dialog.pending.take() else {
@@ -198,26 +146,18 @@ impl Endpoint {
         answer.record_route = true;
         answer.body = (!sdp.is_empty()).then_some(("application/sdp", sdp));
         self.respond(transaction, answer, now);
-        self.deadlines
-            .start(Owner::Dialog(id), Timer::Accept, now + T1);
-        self.deadlines
-            .start(Owner::Dialog(id), Timer::NoAck, now + T1_64);
+        self.deadlines.start(Owner::Dialog(id), Timer::Accept, now + T1);
+        self.deadlines.start(Owner::Dialog(id), Timer::NoAck, now + T1_64);
         self.run_session(id, session, now);
     }
 
     /// A final refusal. The dialog ends when that is acknowledged, or will never be.
     pub(crate) fn reject(&mut self, id: DialogId, rejection: &Rejection, now: Instant) {
-        let Some(dialog) = self
-            .dialogs
-            .get_mut(&id)
-            .filter(|dialog| matches!(dialog.state, State::Early))
-        else {
+        let Some(dialog) = self.dialogs.get_mut(&id).filter(|dialog| matches!(dialog.state, State::Early)) else {
             return;
         };
         let answer = refusal_of(rejection);
-        dialog.state = State::Refused {
-            status: answer.status,
-        };
+        dialog.state = State::Refused { status: answer.status };
         self.deadlines.stop_all(Owner::Dialog(id));
         self.refuse_pending(id, answer, now);
     }
@@ -234,25 +174,9 @@ impl Endpoint {
             }
             return;
         }
-        let request = dialog
-            .pending
-            .as_ref()
-            .and_then(|pending| self.request_of(pending.transaction));
-        let status = if request.and_then(expires).is_some() {
-            487
-        } else {
-            480
-        };
-        self.reject(
-            id,
-            &Rejection {
-                status,
-                phrase: None,
-                reason: None,
-                retry_after_s: None,
-            },
-            now,
-        );
+        let request = dialog.pending.as_ref().and_then(|pending| self.request_of(pending.transaction));
+        let status = if request.and_then(expires).is_some() { 487 } else { 480 };
+        self.reject(id, &Rejection { status, phrase: None, reason: None, retry_after_s: None }, now);
     }
 }
 
@@ -267,15 +191,8 @@ pub(super) fn trying(request: &Request) -> Answer {
 
 /// A status outside 300 to 699 is our own mistake, and becomes 500.
 pub(super) fn refusal_of(rejection: &Rejection) -> Answer {
-    let status = if (300..700).contains(&rejection.status) {
-        rejection.status
-    } else {
-        500
-    };
-    let mut answer = Answer {
-        phrase: rejection.phrase.clone(),
-        ..Answer::new(status)
-    };
+    let status = if (300..700).contains(&rejection.status) { rejection.status } else { 500 };
+    let mut answer = Answer { phrase: rejection.phrase.clone(), ..Answer::new(status) };
     if let Some(reason) = &rejection.reason {
         answer = answer.with(HeaderName::Reason, reason_value(reason));
     }
@@ -293,14 +210,6 @@ fn expires(request: &Request) -> Option<u64> {
 /// Headers of a 200 that the endpoint writes.
 fn is_ours(name: &str) -> bool {
     use HeaderName::*;
-    let ours = [
-        Contact,
-        Allow,
-        Supported,
-        SessionExpires,
-        Require,
-        ContentType,
-        Server,
-    ];
+    let ours = [Contact, Allow, Supported, SessionExpires, Require, ContentType, Server];
     HeaderName::from_bytes(name.as_bytes()).is_some_and(|name| ours.contains(&name))
 }

@@ -66,12 +66,7 @@ impl Endpoint {
     }
 
     /// The first reason not to serve a request, in the RFC's order.
-    fn refusal(
-        &mut self,
-        id: TransactionId,
-        request: &Request,
-        dialog: Option<DialogId>,
-    ) -> Option<Answer> {
+    fn refusal(&mut self, id: TransactionId, request: &Request, dialog: Option<DialogId>) -> Option<Answer> {
         method_refusal(request.method())
             .or_else(|| self.dialog_refusal(request, dialog))
             .or_else(|| self.is_merged(id).then(|| Answer::new(482)))
@@ -97,11 +92,7 @@ impl Endpoint {
         }
         let number = request.cseq().number;
         if dialog.remote_cseq.is_some_and(|last| number <= last) {
-            return Some(
-                Answer::new(500)
-                    .with(HeaderName::RetryAfter, "0")
-                    .with_phrase("CSeq Out of Order"),
-            );
+            return Some(Answer::new(500).with(HeaderName::RetryAfter, "0").with_phrase("CSeq Out of Order"));
         }
         dialog.remote_cseq = Some(number);
         None
@@ -109,12 +100,8 @@ impl Endpoint {
 
     /// Reads the wish for a session timer. Errors: the 422. Source: RFC 4028 9.
     fn session_asked(request: &Request) -> Result<Option<SessionTimer>, Answer> {
-        let supports = request
-            .tokens(HeaderName::Supported)
-            .any(|tag| tag.eq_ignore_ascii_case("timer"))
-            || request
-                .tokens(HeaderName::Require)
-                .any(|tag| tag.eq_ignore_ascii_case("timer"));
+        let supports = request.tokens(HeaderName::Supported).any(|tag| tag.eq_ignore_ascii_case("timer"))
+            || request.tokens(HeaderName::Require).any(|tag| tag.eq_ignore_ascii_case("timer"));
         match session_timer::asked_by(request.session_expires().as_ref(), supports) {
             Asked::Nothing => Ok(None),
             Asked::Timer(timer) => Ok(Some(timer)),
@@ -125,9 +112,7 @@ impl Endpoint {
     /// 500 with a random wait of up to 10 s: another request of the kind is being dealt with. RFC 3261 14.2, RFC 3311 5.2.
     fn overlapping(&mut self, tag: &str) -> Answer {
         let wait = self.rng.random_range(0..=10);
-        Answer::new(500)
-            .with(HeaderName::RetryAfter, wait.to_string())
-            .tagged(tag)
+        Answer::new(500).with(HeaderName::RetryAfter, wait.to_string()).tagged(tag)
     }
 }
 
@@ -161,17 +146,9 @@ fn method_refusal(method: &Method) -> Option<Answer> {
 
 /// Source: RFC 3261 8.2.2.3.
 fn require_refusal(request: &Request) -> Option<Answer> {
-    let known = |tag: &&str| {
-        UNDERSTOOD
-            .iter()
-            .any(|understood| understood.eq_ignore_ascii_case(tag))
-    };
-    let unknown: Vec<&str> = request
-        .tokens(HeaderName::Require)
-        .filter(|tag| !known(tag))
-        .collect();
-    (!unknown.is_empty())
-        .then(|| Answer::new(420).with(HeaderName::Unsupported, unknown.join(", ")))
+    let known = |tag: &&str| UNDERSTOOD.iter().any(|understood| understood.eq_ignore_ascii_case(tag));
+    let unknown: Vec<&str> = request.tokens(HeaderName::Require).filter(|tag| !known(tag)).collect();
+    (!unknown.is_empty()).then(|| Answer::new(420).with(HeaderName::Unsupported, unknown.join(", ")))
 }
 
 /// Source: RFC 3261 8.2.3.

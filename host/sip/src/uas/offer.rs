@@ -12,13 +12,7 @@ use crate::message::{HeaderName, Request};
 use crate::timers::Timer;
 
 impl Endpoint {
-    pub(super) fn serve_reinvite(
-        &mut self,
-        id: TransactionId,
-        dialog_id: DialogId,
-        request: &Request,
-        now: Instant,
-    ) {
+    pub(super) fn serve_reinvite(&mut self, id: TransactionId, dialog_id: DialogId, request: &Request, now: Instant) {
         let Some(dialog) = self.dialogs.get(&dialog_id) else {
             return;
         };
@@ -27,11 +21,8 @@ impl Endpoint {
             let answer = self.overlapping(&tag);
             return self.respond(id, answer, now);
         }
-        let our_offer = dialog
-            .unacknowledged
-            .as_ref()
-            .is_some_and(|waiting| waiting.offered);
-        if our_offer || dialog.reinvite.is_some() || dialog.owes_answer() {
+        let our_offer = dialog.unacknowledged.as_ref().is_some_and(|waiting| waiting.offered);
+        if our_offer || dialog.offers() || dialog.owes_answer() {
             return self.respond(id, Answer::new(491).tagged(&tag), now);
         }
         let session = match Self::session_asked(request) {
@@ -51,17 +42,10 @@ impl Endpoint {
             session,
             requires_reliable: false,
         };
-        let event = Event::Offer {
-            dialog: dialog_id,
-            sdp: sdp.map(<[u8]>::to_vec),
-        };
+        let event = Event::Offer { dialog: dialog_id, sdp: sdp.map(<[u8]>::to_vec) };
         self.hold_pending(dialog_id, pending, now);
         // A BYE that waited for that ACK has gone out now, and this is over.
-        if self
-            .dialogs
-            .get(&dialog_id)
-            .is_some_and(|dialog| matches!(dialog.state, State::Established))
-        {
+        if self.dialogs.get(&dialog_id).is_some_and(|dialog| matches!(dialog.state, State::Established)) {
             self.tell(event);
         } else {
             self.refuse_pending(dialog_id, Answer::new(487), now);
@@ -74,20 +58,12 @@ impl Endpoint {
             return;
         };
         dialog.pending = Some(pending);
-        self.deadlines.start(
-            Owner::Dialog(id),
-            Timer::Answer,
-            now + self.config.limits.answer,
-        );
+        self.deadlines.start(Owner::Dialog(id), Timer::Answer, now + self.config.limits.answer);
     }
 
     /// 200 to a re-INVITE or UPDATE.
     pub(crate) fn accept_offer(&mut self, id: DialogId, sdp: Vec<u8>, now: Instant) {
-        let Some(dialog) = self
-            .dialogs
-            .get_mut(&id)
-            .filter(|dialog| dialog.is_established())
-        else {
+        let Some(dialog) = self.dialogs.get_mut(&id).filter(|dialog| dialog.is_established()) else {
             return;
         };
         let Some(pending) = dialog.pending.take() else {
@@ -102,14 +78,7 @@ impl Endpoint {
     }
 
     /// `early`: the dialog is not established; a session timer has to wait for that.
-    pub(super) fn accept_update(
-        &mut self,
-        id: DialogId,
-        pending: Pending,
-        sdp: Vec<u8>,
-        early: bool,
-        now: Instant,
-    ) {
+    pub(super) fn accept_update(&mut self, id: DialogId, pending: Pending, sdp: Vec<u8>, early: bool, now: Instant) {
         let Some(dialog) = self.dialogs.get_mut(&id) else {
             return;
         };
@@ -135,11 +104,7 @@ impl Endpoint {
 
     /// The session stays as it was.
     pub(crate) fn reject_offer(&mut self, id: DialogId, rejection: &Rejection, now: Instant) {
-        if self
-            .dialogs
-            .get(&id)
-            .is_some_and(|dialog| dialog.is_established())
-        {
+        if self.dialogs.get(&id).is_some_and(|dialog| dialog.is_established()) {
             self.refuse_pending(id, refusal_of(rejection), now);
         }
     }

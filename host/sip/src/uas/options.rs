@@ -10,15 +10,8 @@ use crate::message::HeaderName;
 
 impl Endpoint {
     /// A drain turns new calls away, and this answer says so beforehand; within a dialog it stays 200.
-    pub(super) fn serve_options(
-        &mut self,
-        id: TransactionId,
-        dialog: Option<DialogId>,
-        now: Instant,
-    ) {
-        let tag = dialog
-            .and_then(|id| self.dialogs.get(&id))
-            .map(|dialog| dialog.local_tag.clone());
+    pub(super) fn serve_options(&mut self, id: TransactionId, dialog: Option<DialogId>, now: Instant) {
+        let tag = dialog.and_then(|id| self.dialogs.get(&id)).map(|dialog| dialog.local_tag.clone());
         if self.draining && tag.is_none() {
             return self.respond(id, Answer::new(503), now);
         }

@@ -12,13 +12,7 @@ use crate::message::Request;
 impl Endpoint {
     /// Without an offer it is answered here. With one: 500 while another request of the peer's is open, 491 while an
     /// offer of ours is (RFC 3311 5.2), else the call plane decides.
-    pub(super) fn serve_update(
-        &mut self,
-        id: TransactionId,
-        dialog: DialogId,
-        request: &Request,
-        now: Instant,
-    ) {
+    pub(super) fn serve_update(&mut self, id: TransactionId, dialog: DialogId, request: &Request, now: Instant) {
         let Some(found) = self.dialogs.get(&dialog) else {
             return;
         };
@@ -54,10 +48,7 @@ impl Endpoint {
         match sdp {
             None => self.accept_update(dialog, pending, Vec::new(), early, now),
             Some(sdp) => {
-                let event = Event::Offer {
-                    dialog,
-                    sdp: Some(sdp.to_vec()),
-                };
+                let event = Event::Offer { dialog, sdp: Some(sdp.to_vec()) };
                 self.hold_pending(dialog, pending, now);
                 self.tell(event);
             }
