@@ -75,7 +75,10 @@ impl Engine {
             // Built against another version of the contract, most likely.
             let interface = v0_1_0::EXPORT.trim_end_matches(v0_1_0::VERSION);
             let instead = exports.iter().find(|export| export.starts_with(interface));
-            let instead = instead.map_or_else(String::new, |export| format!(" but {export}"));
+            let instead = instead.map_or_else(String::new, |export| {
+                let shown: String = export.chars().take(80).collect();
+                format!(" but {shown}")
+            });
             return Err(LoadError::NotABot { name: name.to_owned(), wanted: v0_1_0::EXPORT, instead });
         }
         let imports: Vec<String> = ty

@@ -130,6 +130,20 @@ fn a_bot_that_traps_while_it_is_made_is_not_instantiated() {
     assert!(matches!(made.err(), Some(Fault::NotInstantiated(reason)) if reason.contains("unreachable")));
 }
 
+/// With imports, wit-component makes four core instances of the module: the module itself, and shims for the imports.
+#[test]
+fn core_instances_within_a_component_are_bounded() {
+    let imports = r#"(import "patchbay:bot/call@0.1.0" "attribute" (func $attribute (param i32 i32 i32)))"#;
+    let on_event = "(call $attribute (i32.const 2048) (i32.const 5) (i32.const 3072))";
+    let component = Source { imports, on_event, ..ECHO }.component();
+    let made = |core_instances| {
+        let engine = ticking(Limits { core_instances, ..Limits::default() });
+        engine.load("test", &component).unwrap().instantiate(Box::new(Phone::default())).err()
+    };
+    assert_eq!(made(8), None);
+    assert!(matches!(made(1), Some(Fault::NotInstantiated(_))));
+}
+
 /// Answers `count` samples.
 fn answers(count: u32) -> String {
     format!("(i32.store (i32.const 24) (i32.const {count}))")
