@@ -405,7 +405,7 @@ pub enum Milestone {
     Overdue {
         what: &'static str,
     },
-    /// Ports, leg and bot are free.
+    /// Ports, leg and bot are free. Exactly one for each `Received`.
     Over {
         lasted: Duration,
     },

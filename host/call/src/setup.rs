@@ -79,6 +79,8 @@ impl Calls {
         let refused = Milestone::Refused { status: end.status, cause: end.cause, why: end.why.clone() };
         self.emit(Output::Sip(Command::Reject { dialog: id, rejection: rejection(&end, &self.limits) }));
         self.emit(Output::Milestone { call: id, milestone: refused });
+        let over = Milestone::Over { lasted: now.saturating_duration_since(facts.started) };
+        self.emit(Output::Milestone { call: id, milestone: over });
         self.emit(Output::Summary(Box::new(summary(id, facts, None, end, now))));
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use call::{Accept, BotAct, BotStats, CallId, Cause, Input, Output, Ports, StartFailure};
+use call::{Accept, BotAct, BotStats, CallId, Cause, Input, Milestone, Output, Ports, StartFailure};
 use media::LegEvent;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -122,6 +122,8 @@ fn run(seed: u64) -> BTreeSet<Cause> {
     scene.wait_ms(5 * 3_600_000);
     look(&mut scene, &mut held, &mut rng);
     scene.nothing_left(invited as usize);
+    let count = |what: fn(&Milestone) -> bool| scene.milestones.iter().filter(|milestone| what(milestone)).count();
+    assert_eq!(count(|m| matches!(m, Milestone::Received { .. })), count(|m| matches!(m, Milestone::Over { .. })));
     for (call, held) in held.iter().filter(|(call, _)| call.0 > 0) {
         assert_eq!((held.ports, held.summaries), (0, 1), "{call:?}");
         assert!(held.given_up || (held.legs, held.bots) == (0, 0), "{call:?} {held:?}");
