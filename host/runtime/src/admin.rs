@@ -53,15 +53,9 @@ impl Readiness {
 
 /// Binds and serves in a task of its own, until the runtime ends. Returns the real address.
 /// Errors: not a loopback address, or it cannot be bound.
-pub async fn serve(
-    listen: SocketAddr,
-    metrics: Metrics,
-    readiness: Readiness,
-) -> io::Result<SocketAddr> {
+pub async fn serve(listen: SocketAddr, metrics: Metrics, readiness: Readiness) -> io::Result<SocketAddr> {
     if !listen.ip().is_loopback() {
-        return Err(io::Error::other(
-            "the admin port has no TLS and is served on loopback only",
-        ));
+        return Err(io::Error::other("the admin port has no TLS and is served on loopback only"));
     }
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
@@ -70,10 +64,7 @@ pub async fn serve(
         .route("/ready", get(ready))
         .route("/metrics", get(render))
         .with_state((metrics, readiness));
-    let bounded = Bounded {
-        listener,
-        permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-    };
+    let bounded = Bounded { listener, permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)) };
     tokio::spawn(async move { axum::serve(bounded, routes).await });
     Ok(address)
 }
@@ -89,10 +80,7 @@ async fn ready(State((_, readiness)): State<Shared>) -> impl IntoResponse {
 }
 
 async fn render(State((metrics, _)): State<Shared>) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        metrics.render(),
-    )
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render())
 }
 
 /// Accepts no more than its permits, each for no longer than its life.
@@ -111,14 +99,7 @@ impl Listener for Bounded {
             match (permit, self.listener.accept().await) {
                 (Ok(permit), Ok((stream, remote))) => {
                     let end = Box::pin(tokio::time::sleep(CONNECTION_LIFE));
-                    return (
-                        BoundedStream {
-                            stream,
-                            end,
-                            _permit: permit,
-                        },
-                        remote,
-                    );
+                    return (BoundedStream { stream, end, _permit: permit }, remote);
                 }
                 // Out of descriptors, most likely: they come back.
                 _ => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -147,22 +128,14 @@ impl BoundedStream {
 }
 
 impl AsyncRead for BoundedStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.poll_end(cx)?;
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for BoundedStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_end(cx)?;
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

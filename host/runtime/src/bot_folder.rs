@@ -54,28 +54,22 @@ impl BotFolder {
         std::fs::read_dir(folder).map_err(named)?;
         let (wake, wakes) = sync_channel::<Vec<PathBuf>>(64);
         // Before the first look, so that nothing falls between the two.
-        let mut watcher =
-            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                let Ok(event) = event else { return };
-                if event.kind.is_access() {
-                    return;
-                }
-                let renamed = matches!(event.kind, EventKind::Modify(ModifyKind::Name(_)));
-                // Full: a look is due anyway, and what was renamed settles in 200 ms.
-                let _ = wake.try_send(if renamed { event.paths } else { Vec::new() });
-            });
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let Ok(event) = event else { return };
+            if event.kind.is_access() {
+                return;
+            }
+            let renamed = matches!(event.kind, EventKind::Modify(ModifyKind::Name(_)));
+            // Full: a look is due anyway, and what was renamed settles in 200 ms.
+            let _ = wake.try_send(if renamed { event.paths } else { Vec::new() });
+        });
         if let Ok(watcher) = &mut watcher
             && let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive)
         {
             tracing::warn!(%error, "no notifications about bots; the folder is looked at every two seconds");
         }
         let (report, files) = mpsc::channel(4);
-        let mut looker = Looker {
-            folder: folder.to_owned(),
-            bounds,
-            known: BTreeMap::new(),
-            pending: BTreeMap::new(),
-        };
+        let mut looker = Looker { folder: folder.to_owned(), bounds, known: BTreeMap::new(), pending: BTreeMap::new() };
         let present = looker.look(Instant::now(), &Settled::All);
         std::thread::Builder::new()
             .name("bot-folder".into())
@@ -99,19 +93,11 @@ impl BotFolder {
                     if report.is_closed() {
                         return;
                     }
-                    wait = if looker.pending.is_empty() {
-                        LOOK_EVERY
-                    } else {
-                        SETTLED_AFTER / 4
-                    };
+                    wait = if looker.pending.is_empty() { LOOK_EVERY } else { SETTLED_AFTER / 4 };
                 }
             })
             .map_err(named)?;
-        Ok(Self {
-            files,
-            present,
-            _watcher: watcher.ok(),
-        })
+        Ok(Self { files, present, _watcher: watcher.ok() })
     }
 
     /// The next change. Safe to cancel. None: the watching thread is gone.
@@ -148,12 +134,7 @@ impl Looker {
             return Vec::new();
         };
         let mut reports = Vec::new();
-        let gone: Vec<_> = self
-            .known
-            .keys()
-            .filter(|name| !found.contains_key(*name))
-            .cloned()
-            .collect();
+        let gone: Vec<_> = self.known.keys().filter(|name| !found.contains_key(*name)).cloned().collect();
         for name in gone {
             self.known.remove(&name);
             reports.push(BotFile::Removed { name });
@@ -170,9 +151,7 @@ impl Looker {
             };
             let whole = match settled {
                 Settled::All => true,
-                Settled::These(paths) => {
-                    now.duration_since(since) >= SETTLED_AFTER || renamed_in(paths, &path)
-                }
+                Settled::These(paths) => now.duration_since(since) >= SETTLED_AFTER || renamed_in(paths, &path),
             };
             if whole {
                 self.pending.remove(&name);
@@ -188,9 +167,7 @@ impl Looker {
     fn report(&self, name: String, path: &Path, stamp: Stamp) -> BotFile {
         let read = match name_error(&name) {
             Some(error) => Err(error.to_owned()),
-            None if self.known.len() > self.bounds.bots_max => {
-                Err(format!("more than {} bots", self.bounds.bots_max))
-            }
+            None if self.known.len() > self.bounds.bots_max => Err(format!("more than {} bots", self.bounds.bots_max)),
             // The length is looked at first: what is too long is not read.
             None if stamp.bytes > self.bounds.bytes_max => {
                 Err(format!("is longer than {} bytes", self.bounds.bytes_max))
@@ -209,10 +186,7 @@ impl Looker {
         let entries = std::fs::read_dir(&self.folder).ok()?;
         let mut found = BTreeMap::new();
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            let Some(name) = path
-                .file_name()
-                .and_then(|name| name.to_str()?.strip_suffix(".wasm"))
-            else {
+            let Some(name) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".wasm")) else {
                 continue;
             };
             // Through links: a link moved to another file is another stamp.
@@ -220,11 +194,7 @@ impl Looker {
                 continue;
             };
             if metadata.is_file() && found.len() <= self.bounds.bots_max * 2 {
-                let stamp = Stamp {
-                    inode: metadata.ino(),
-                    bytes: metadata.len(),
-                    modified: metadata.modified().ok(),
-                };
+                let stamp = Stamp { inode: metadata.ino(), bytes: metadata.len(), modified: metadata.modified().ok() };
                 found.insert(name.to_owned(), (path.clone(), stamp));
             }
         }
@@ -234,9 +204,7 @@ impl Looker {
 
 /// By file name: the system may tell the folder's path in another spelling than ours.
 fn renamed_in(paths: &HashSet<PathBuf>, path: &Path) -> bool {
-    paths
-        .iter()
-        .any(|renamed| renamed.file_name() == path.file_name())
+    paths.iter().any(|renamed| renamed.file_name() == path.file_name())
 }
 
 /// A bot's name is the user part that calls it, and part of metrics and logs.

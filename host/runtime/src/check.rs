@@ -73,41 +73,26 @@ pub fn check_files(config: &Config) -> Vec<Problem> {
     }
     for (index, trunk) in config.trunks.iter().enumerate() {
         if trunk.tls_ca.is_some() {
-            check(
-                format!("trunks[{index}].tls_ca"),
-                tls::client_config(trunk).map(drop),
-            );
+            check(format!("trunks[{index}].tls_ca"), tls::client_config(trunk).map(drop));
         }
     }
     for (index, route) in config.routes.iter().enumerate() {
         if let Some(prompt) = &route.fallback_prompt {
-            check(
-                format!("routes[{index}].fallback_prompt"),
-                prompt_is_playable(prompt),
-            );
+            check(format!("routes[{index}].fallback_prompt"), prompt_is_playable(prompt));
         }
-        check(
-            format!("routes[{index}].config"),
-            route.bot_config().map(drop),
-        );
+        check(format!("routes[{index}].config"), route.bot_config().map(drop));
     }
     problems
 }
 
 fn folder(path: &Path) -> Result<(), String> {
-    std::fs::read_dir(path)
-        .map(drop)
-        .map_err(|error| format!("{}: {error}", path.display()))
+    std::fs::read_dir(path).map(drop).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn prompt_is_playable(path: &Path) -> Result<(), String> {
-    let reader =
-        hound::WavReader::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let reader = hound::WavReader::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let spec = reader.spec();
-    if (spec.sample_rate, spec.channels) != PROMPT
-        || spec.bits_per_sample != 16
-        || reader.duration() == 0
-    {
+    if (spec.sample_rate, spec.channels) != PROMPT || spec.bits_per_sample != 16 || reader.duration() == 0 {
         return Err(format!(
             "{}: {} Hz, {} channels, {} bits; a prompt is 8000 Hz, mono, 16 bit and not empty",
             path.display(),
@@ -122,47 +107,28 @@ fn prompt_is_playable(path: &Path) -> Result<(), String> {
 /// What works, but an operator should know. Logged at start-up too.
 pub fn warnings(config: &Config) -> Vec<Problem> {
     let mut warnings = Vec::new();
-    let plain = config
-        .listeners
-        .iter()
-        .any(|listener| listener.listen.transport != Transport::Tls);
+    let plain = config.listeners.iter().any(|listener| listener.listen.transport != Transport::Tls);
     for (index, trunk) in config.trunks.iter().enumerate() {
         let at = |key: &str| format!("trunks[{index}].{key}");
         if plain && trunk.srtp == Srtp::Prefer {
             let text = "SRTP keys may travel over TCP or UDP signalling in the clear";
-            warnings.push(
-                Problem::new(at("srtp"), text).hint("srtp = \"off\", or listen on tls:// only"),
-            );
+            warnings.push(Problem::new(at("srtp"), text).hint("srtp = \"off\", or listen on tls:// only"));
         }
-        if trunk.trusted
-            && trunk
-                .networks
-                .iter()
-                .any(|network| network.0.prefix_len() == 0)
-        {
-            warnings.push(Problem::new(
-                at("trusted"),
-                "believes the identity that anyone in the world asserts",
-            ));
+        if trunk.trusted && trunk.networks.iter().any(|network| network.0.prefix_len() == 0) {
+            warnings.push(Problem::new(at("trusted"), "believes the identity that anyone in the world asserts"));
         }
-        let earlier = config.trunks[..index]
-            .iter()
-            .flat_map(|trunk| &trunk.networks);
+        let earlier = config.trunks[..index].iter().flat_map(|trunk| &trunk.networks);
         for (inner, network) in trunk.networks.iter().enumerate() {
             if earlier.clone().any(|wider| wider.0.contains(&network.0)) {
                 let path = at(&format!("networks[{inner}]"));
-                warnings.push(Problem::new(
-                    path,
-                    format!("{network} belongs to an earlier trunk, which comes first"),
-                ));
+                warnings.push(Problem::new(path, format!("{network} belongs to an earlier trunk, which comes first")));
             }
         }
     }
     for (index, listener) in config.listeners.iter().enumerate() {
         let address: IpAddr = listener.listen.address.ip();
         if address.is_unspecified() && listener.advertised.is_none() {
-            let text =
-                "without it peers are told the address of the default route";
+            let text = "without it peers are told the address of the default route";
             let hint = "behind NAT write advertised = \"your public address\"";
             warnings.push(Problem::new(format!("listeners[{index}].advertised"), text).hint(hint));
         }
@@ -173,10 +139,7 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
                 && earlier.called_prefix.is_none()
                 && (earlier.trunk.is_none() || earlier.trunk == route.trunk)
         };
-        if config.routes[..index]
-            .iter()
-            .any(|earlier| covers(&earlier))
-        {
+        if config.routes[..index].iter().any(|earlier| covers(&earlier)) {
             let text = "is never reached: an earlier route takes every call of its trunk";
             warnings.push(Problem::new(format!("routes[{index}]"), text));
         }

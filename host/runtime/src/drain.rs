@@ -46,10 +46,6 @@ impl Signals {
     }
 
     fn ending(&mut self) -> Signal {
-        if std::mem::replace(&mut self.draining, true) {
-            Signal::EndNow
-        } else {
-            Signal::Drain
-        }
+        if std::mem::replace(&mut self.draining, true) { Signal::EndNow } else { Signal::Drain }
     }
 }

@@ -8,10 +8,16 @@
 
 pub mod admin;
 pub mod bot_folder;
+mod bots;
 pub mod check;
 pub mod cli;
 pub mod config;
+mod core;
 pub mod drain;
+mod media_shard;
 pub mod observe;
+mod rtp_ports;
+pub mod serve;
 pub mod signalling;
 pub mod tls;
+mod wiring;

@@ -1,11 +1,16 @@
-//! `patchbay`: reads the command line, and ends with the exit code that scripts rely on.
+//! `patchbay`: reads the command line, starts what it asks for, and ends with the exit code that scripts rely on.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
-use runtime::cli::{CheckArgs, Cli, Command, EXIT_USAGE, PrintConfigArgs};
-use runtime::config;
-use runtime::{check, config::Config};
+use runtime::check;
+use runtime::cli::{CheckArgs, Cli, Command, EXIT_USAGE, PrintConfigArgs, ServeArgs};
+use runtime::config::{self, Config, Problems};
+use runtime::observe::{Metrics, flush_logs, start_logs};
+
+/// What tasks get to end after the last call has.
+const LAST_TASKS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -16,9 +21,54 @@ fn main() -> ExitCode {
         }
     };
     match cli.command {
+        Command::Serve(args) => serve(&args),
         Command::Check(args) => run_check(&args),
         Command::PrintConfig(args) => print_config(&args),
-        Command::Serve(_) | Command::Call(_) => usage("this build has no calls in it"),
+        Command::Call(_) => usage("this build cannot place calls"),
+    }
+}
+
+/// Starts the host, and comes back when it has drained.
+fn serve(args: &ServeArgs) -> ExitCode {
+    // All mistakes are told before anything is started.
+    let config = match configuration(args) {
+        Ok(config) => config,
+        Err(problems) => return usage(&problems.to_string()),
+    };
+
+    let metrics = Metrics::default();
+    let help = "Log lines that stderr was too slow for.";
+    let dropped = metrics.counter("patchbay_log_lines_dropped_total", help, &[]);
+    if let Err(error) = start_logs(&config.log, dropped) {
+        return failed(&error);
+    }
+    for warning in check::warnings(&config) {
+        tracing::warn!("{warning}");
+    }
+
+    // Signalling and the admin port live on this runtime; media and bots have threads of their own.
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.to_string()),
+    };
+    // Binds, prints `ready`, answers calls, and on SIGTERM drains.
+    let ended = runtime.block_on(runtime::serve::serve(config, metrics));
+    runtime.shutdown_timeout(LAST_TASKS);
+    flush_logs();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&format!("{error:#}")),
+    }
+}
+
+fn configuration(args: &ServeArgs) -> Result<Config, Problems> {
+    let config = match &args.config {
+        Some(path) => config::load(path)?,
+        None => config::from_flags(args)?,
+    };
+    match check::check_files(&config) {
+        problems if problems.is_empty() => Ok(config),
+        problems => Err(Problems(problems)),
     }
 }
 
@@ -34,8 +84,8 @@ fn run_check(args: &CheckArgs) -> ExitCode {
 }
 
 fn print_config(args: &PrintConfigArgs) -> ExitCode {
-    let printed = config::load(&args.config).map_err(|problems| problems.to_string());
-    match printed.and_then(|config: Config| toml::to_string(&config).map_err(|error| error.to_string())) {
+    let config = config::load(&args.config).map_err(|problems| problems.to_string());
+    match config.and_then(|config| toml::to_string(&config).map_err(|error| error.to_string())) {
         Ok(text) => {
             print!("{text}");
             ExitCode::SUCCESS
@@ -44,7 +94,14 @@ fn print_config(args: &PrintConfigArgs) -> ExitCode {
     }
 }
 
+/// What the operator wrote is wrong.
 fn usage(error: &str) -> ExitCode {
     eprintln!("patchbay: {error}");
     ExitCode::from(EXIT_USAGE)
+}
+
+/// What the operator wrote is right, and it cannot be done here.
+fn failed(error: &str) -> ExitCode {
+    eprintln!("patchbay: {error}");
+    ExitCode::FAILURE
 }

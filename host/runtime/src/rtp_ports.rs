@@ -33,7 +33,11 @@ pub struct RtpPorts {
 impl RtpPorts {
     pub fn new(range: RangeInclusive<u16>, rest: Duration) -> Self {
         let first_even = range.start().saturating_add(range.start() % 2);
-        let free = (first_even..=*range.end()).step_by(2).filter(|port| *port != 0 && *port < *range.end()).map(|port| (port, None)).collect();
+        let free = (first_even..=*range.end())
+            .step_by(2)
+            .filter(|port| *port != 0 && *port < *range.end())
+            .map(|port| (port, None))
+            .collect();
         Self { free, rest, taken: 0 }
     }
 
@@ -75,7 +79,11 @@ impl RtpPorts {
 }
 
 fn bind_pair(address: IpAddr, port: u16) -> io::Result<PortPair> {
-    Ok(PortPair { rtp: bind(SocketAddr::new(address, port))?, rtcp: bind(SocketAddr::new(address, port + 1))?, rtp_port: port })
+    Ok(PortPair {
+        rtp: bind(SocketAddr::new(address, port))?,
+        rtcp: bind(SocketAddr::new(address, port + 1))?,
+        rtp_port: port,
+    })
 }
 
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {

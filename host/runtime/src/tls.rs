@@ -38,13 +38,8 @@ pub fn load_certificate(certificate: &Certificate) -> Result<CertifiedKey, Strin
     let chain = read_certificates(&certificate.cert)?;
     let key = PrivateKeyDer::from_pem_slice(certificate.key.read()?.as_bytes())
         .map_err(|_| format!("{}: holds no private key in PEM", place(&certificate.key)))?;
-    CertifiedKey::from_der(chain, key, &provider()).map_err(|error| {
-        format!(
-            "{} and {}: {error}",
-            certificate.cert.display(),
-            place(&certificate.key)
-        )
-    })
+    CertifiedKey::from_der(chain, key, &provider())
+        .map_err(|error| format!("{} and {}: {error}", certificate.cert.display(), place(&certificate.key)))
 }
 
 fn place(secret: &Secret) -> String {
@@ -71,9 +66,7 @@ struct Certificates(RwLock<Vec<Arc<CertifiedKey>>>);
 
 impl Certificates {
     fn load(list: &[Certificate]) -> Result<Vec<Arc<CertifiedKey>>, String> {
-        list.iter()
-            .map(|certificate| load_certificate(certificate).map(Arc::new))
-            .collect()
+        list.iter().map(|certificate| load_certificate(certificate).map(Arc::new)).collect()
     }
 
     fn for_name(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
@@ -87,10 +80,7 @@ impl Certificates {
 }
 
 fn bears(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
-    let parsed = key
-        .cert
-        .first()
-        .and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
+    let parsed = key.cert.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
     parsed.is_some_and(|certificate| verify_server_name(&certificate, name).is_ok())
 }
 
@@ -118,10 +108,7 @@ impl TlsServer {
         let watcher = watch(list.to_vec(), certificates, reloads)
             .inspect_err(|error| tracing::warn!(%error, "certificates are not watched for changes"))
             .ok();
-        Ok(Self {
-            config: Arc::new(config),
-            _watcher: watcher,
-        })
+        Ok(Self { config: Arc::new(config), _watcher: watcher })
     }
 }
 
@@ -138,19 +125,12 @@ fn watch(
         }
     })?;
     // The folders, not the files: a file renamed in, or a link moved, is another file.
-    let mut folders: Vec<PathBuf> = list
-        .iter()
-        .flat_map(files_of)
-        .filter_map(|path| path.parent().map(Path::to_path_buf))
-        .collect();
+    let mut folders: Vec<PathBuf> =
+        list.iter().flat_map(files_of).filter_map(|path| path.parent().map(Path::to_path_buf)).collect();
     folders.sort();
     folders.dedup();
     for folder in &folders {
-        let folder = if folder.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            folder
-        };
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
     }
     std::thread::Builder::new().name("certificates".into()).spawn(move || {
@@ -172,13 +152,8 @@ fn watch(
 }
 
 fn same(certificates: &Certificates, loaded: &[Arc<CertifiedKey>]) -> bool {
-    let old = certificates
-        .0
-        .read()
-        .unwrap_or_else(PoisonError::into_inner);
-    old.iter()
-        .map(|key| &key.cert)
-        .eq(loaded.iter().map(|key| &key.cert))
+    let old = certificates.0.read().unwrap_or_else(PoisonError::into_inner);
+    old.iter().map(|key| &key.cert).eq(loaded.iter().map(|key| &key.cert))
 }
 
 fn files_of(certificate: &Certificate) -> Vec<&PathBuf> {
@@ -195,15 +170,12 @@ pub fn client_config(trunk: &Trunk) -> Result<Arc<ClientConfig>, String> {
     match &trunk.tls_ca {
         Some(path) => {
             for certificate in read_certificates(path)? {
-                roots
-                    .add(certificate)
-                    .map_err(|error| format!("{}: {error}", path.display()))?;
+                roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
             }
         }
         // Some of the system's may be unreadable to us; none at all shows when a peer is verified.
         None => {
-            let _ =
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            let _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
     let config = ClientConfig::builder_with_provider(provider())

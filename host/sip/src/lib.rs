@@ -35,7 +35,7 @@ pub use door::*;
 pub use endpoint::Endpoint;
 pub use endpoint::config::{EndpointConfig, Limits, ListenerConfig, Network, TrunkConfig};
 pub use endpoint::counters::{Counters, DropReason};
-pub use message::{Message, Request, Response};
+pub use message::{HeaderName, Message, Request, Response};
 pub use name_addr::{NameAddr, NameAddrError};
 pub use reader::{ParseError, Problem, Refusal};
 pub use uri::{Scheme, Uri, UriError};

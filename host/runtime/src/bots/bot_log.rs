@@ -44,10 +44,6 @@ impl BotLog {
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
-
-    pub fn span(&self) -> &tracing::Span {
-        &self.span
-    }
 }
 
 fn cut(message: &str) -> &str {

@@ -16,8 +16,8 @@ pub type Frame = [i16; 160];
 
 /// Frames that wait for the bot before the oldest goes: 500 ms.
 pub const FRAMES_WAITING_MAX: usize = 25;
-/// How long a bot that overstayed lives on the slow lane, and how many clean frames a new generation must show there.
-pub const FRAMES_TO_PROVE_ITSELF: u32 = 50;
+/// How long a bot that overstayed lives on the slow lane, and how many clean ticks a new generation must show there.
+pub const TICKS_TO_PROVE_ITSELF: u32 = 50;
 /// More guest CPU than this in one tick does not belong among others: one epoch tick.
 pub const FAST_TICK_MAX: Duration = Duration::from_millis(1);
 
@@ -82,7 +82,9 @@ pub struct Bot {
     operations: Arc<Mutex<Operations>>,
     ends: BotEnds,
     answered: bool,
-    slow_frames_left: u32,
+    slow_ticks_left: u32,
+    /// Of its generation; a flag of its own if there is none.
+    proved: Arc<AtomicBool>,
     pub stats: BotStats,
     out: Box<Frame>,
 }
@@ -96,13 +98,15 @@ pub struct BotCell {
 }
 
 impl BotCell {
-    pub fn new(operations: Arc<Mutex<Operations>>, ends: BotEnds, proving: bool) -> Self {
+    pub fn new(operations: Arc<Mutex<Operations>>, ends: BotEnds, proved: Arc<AtomicBool>) -> Self {
+        let proving = !proved.load(Ordering::Relaxed);
         let bot = Bot {
             running: Running::Waiting,
             operations,
             ends,
             answered: false,
-            slow_frames_left: if proving { FRAMES_TO_PROVE_ITSELF } else { 0 },
+            slow_ticks_left: if proving { TICKS_TO_PROVE_ITSELF } else { 0 },
+            proved,
             stats: BotStats::default(),
             out: Box::new([0; 160]),
         };
@@ -142,7 +146,7 @@ impl BotCell {
     }
 
     pub fn note_pace(&self, bot: &Bot) {
-        self.slow.store(bot.slow_frames_left > 0, Ordering::Relaxed);
+        self.slow.store(bot.slow_ticks_left > 0, Ordering::Relaxed);
     }
 }
 
@@ -188,7 +192,10 @@ impl Bot {
         let outcome = self.take_digits().and_then(|()| self.run_guest(now, woken, others));
         let used = self.guest_time().saturating_sub(before);
         self.keep_pace(used);
-        while let Some(act) = { let act = self.operations().next_act(); act } {
+        while let Some(act) = {
+            let act = self.operations().next_act();
+            act
+        } {
             report(Report::Act(act));
         }
         if let Err(fault) = outcome {
@@ -236,7 +243,7 @@ impl Bot {
             let Some(event) = next else { break };
             self.answered |= matches!(event, Event::Answered);
             self.stats.events += 1;
-            instance.on_event(&event)?;
+            instance.on_event(event)?;
         }
         Ok(())
     }
@@ -275,9 +282,12 @@ impl Bot {
     fn keep_pace(&mut self, used: Duration) {
         self.stats.guest_time += used;
         if used > FAST_TICK_MAX {
-            self.slow_frames_left = FRAMES_TO_PROVE_ITSELF;
-        } else {
-            self.slow_frames_left = self.slow_frames_left.saturating_sub(1);
+            self.slow_ticks_left = TICKS_TO_PROVE_ITSELF;
+        } else if self.slow_ticks_left > 0 {
+            self.slow_ticks_left -= 1;
+            if self.slow_ticks_left == 0 {
+                self.proved.store(true, Ordering::Relaxed);
+            }
         }
     }
 }

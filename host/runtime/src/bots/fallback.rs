@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use media::playout::PlayoutWriter;
+use media::PlayoutWriter;
 
 /// 8 kHz mono; fed into the playout as it drains.
 #[derive(Clone)]

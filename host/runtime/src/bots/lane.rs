@@ -64,7 +64,8 @@ impl Lane {
         let mut threads = Vec::with_capacity(LANE_THREADS);
         for seat in 0..LANE_THREADS {
             let worker = Arc::clone(&lane);
-            let thread = std::thread::Builder::new().name(format!("bots-{number}-{seat}")).spawn(move || worker.work(seat))?;
+            let thread =
+                std::thread::Builder::new().name(format!("bots-{number}-{seat}")).spawn(move || worker.work(seat))?;
             threads.push(thread.thread().clone());
         }
         // Set once, here: wakes before this moment find nobody, and the bits stay.
@@ -165,7 +166,13 @@ impl Lane {
                 if batch.left == 0 {
                     return None;
                 }
-                *batch = Batch { phase: batch.left.trailing_zeros() as usize, next: 0, left: batch.left, woken: Instant::now(), used: Duration::ZERO };
+                *batch = Batch {
+                    phase: batch.left.trailing_zeros() as usize,
+                    next: 0,
+                    left: batch.left,
+                    woken: Instant::now(),
+                    used: Duration::ZERO,
+                };
             }
             let next = batch.next;
             if let Some(bot) = lock(&self.phases[batch.phase]).get(next).cloned() {

@@ -41,11 +41,9 @@ mod tests {
     #[test]
     fn lateness_is_blamed_on_whoever_used_the_budget() {
         let ms = Duration::from_millis;
-        for (used, others, cause_expected) in [
-            (ms(6), ms(9), Cause::Own),
-            (ms(1), ms(6), Cause::Neighbour),
-            (ms(1), ms(1), Cause::Host),
-        ] {
+        for (used, others, cause_expected) in
+            [(ms(6), ms(9), Cause::Own), (ms(1), ms(6), Cause::Neighbour), (ms(1), ms(1), Cause::Host)]
+        {
             assert_eq!(cause(used, others, ms(10)), cause_expected, "{used:?} own, {others:?} others");
         }
     }

@@ -22,13 +22,14 @@ mod starter;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use call::{BotAct, BotStats, CallId, StartFailure};
-use media::playout::PlayoutReader;
+use media::PlayoutReader;
+use plugin::Generation;
 use tokio::sync::mpsc;
 
-pub use cell::{FRAMES_WAITING_MAX, Frame, FromBot, FromCaller, Pressed, Shared};
+pub use cell::{FRAMES_WAITING_MAX, FromBot, FromCaller, Pressed, Shared};
 pub use lane::Lane;
 
 use bot_log::BotLog;
@@ -110,6 +111,21 @@ struct Seat {
     media: Option<MediaEnds>,
 }
 
+/// Which generations have proved themselves: until one of its bots has shown enough clean ticks, a new one runs on the slow lane.
+#[derive(Default)]
+struct Proving(HashMap<String, (u64, Arc<AtomicBool>)>);
+
+impl Proving {
+    /// One flag for all bots of a generation, set once it is proved.
+    fn of(&mut self, generation: &Generation) -> Arc<AtomicBool> {
+        let known = self.0.entry(generation.plugin.name().to_owned()).or_default();
+        if known.0 != generation.number {
+            *known = (generation.number, Arc::default());
+        }
+        Arc::clone(&known.1)
+    }
+}
+
 /// The core's handle on the bot plane. Lives on the signalling task; all guests run elsewhere.
 pub struct Bots {
     lanes: Vec<Arc<Lane>>,
@@ -117,18 +133,27 @@ pub struct Bots {
     starters: Starters,
     reports: Reports,
     prompts: HashMap<String, Arc<[i16]>>,
+    proving: Proving,
     seats: HashMap<CallId, Seat>,
 }
 
 impl Bots {
     /// Starts the workers: one lane for each media thread.
-    pub fn start(lanes: usize, prompts: HashMap<String, Arc<[i16]>>) -> std::io::Result<(Self, mpsc::UnboundedReceiver<BotPlaneEvent>)> {
+    pub fn start(
+        lanes: usize,
+        prompts: HashMap<String, Arc<[i16]>>,
+    ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<BotPlaneEvent>)> {
         let (sender, events) = mpsc::unbounded_channel();
         let reports = Reports(sender);
         let slow = SlowLane::start(reports.clone())?;
-        let lanes = (0..lanes).map(|number| Lane::start(number, Arc::clone(&slow), reports.clone())).collect::<Result<_, _>>()?;
+        let lanes = (0..lanes)
+            .map(|number| Lane::start(number, Arc::clone(&slow), reports.clone()))
+            .collect::<Result<_, _>>()?;
         let starters = Starters::start(reports.clone())?;
-        Ok((Self { lanes, slow, starters, reports, prompts, seats: HashMap::new() }, events))
+        Ok((
+            Self { lanes, slow, starters, reports, prompts, proving: Proving::default(), seats: HashMap::new() },
+            events,
+        ))
     }
 
     pub fn lanes(&self) -> &[Arc<Lane>] {
@@ -136,32 +161,67 @@ impl Bots {
     }
 
     /// Gives the call a seat and begins `start` on a starter; answered by `Started`.
-    pub fn start_bot(&mut self, call: CallId, lane: usize, start: &call::BotStart, plugin: Result<Arc<plugin::Generation>, String>, span: tracing::Span, now: Instant, wall_ms: u64) {
+    pub fn start_bot(
+        &mut self,
+        call: CallId,
+        lane: usize,
+        start: &call::BotStart,
+        plugin: Result<Generation, String>,
+        span: tracing::Span,
+        now: Instant,
+        wall_ms: u64,
+    ) {
         let lane = Arc::clone(&self.lanes[lane]);
-        let (playout_writer, playout) = media::playout::playout(PLAYOUT_MS);
+        let (playout_writer, playout) = media::playout(PLAYOUT_MS);
         let (frames_in, frames_out) = rtrb::RingBuffer::new(2 * FRAMES_WAITING_MAX);
         let (digits_in, digits_out) = rtrb::RingBuffer::new(DIGITS_MAX);
         let (answers_in, answers_out) = rtrb::RingBuffer::new(FRAMES_WAITING_MAX);
         let shared = Arc::new(Shared::default());
-        let facts = CallFacts { headers: start.headers.to_vec(), attributes: start.attributes.clone(), config: start.route.config.clone() };
-        let operations = Operations::new(Arc::new(facts), playout_writer, BotLog::new(span, now), start.seed, now, wall_ms);
+        let facts = CallFacts {
+            headers: start.headers.to_vec(),
+            attributes: start.attributes.clone(),
+            config: start.route.config.clone(),
+        };
+        let operations =
+            Operations::new(Arc::new(facts), playout_writer, BotLog::new(span, now), start.seed, now, wall_ms);
         let operations = Arc::new(Mutex::new(operations));
         let ends = BotEnds { frames: frames_out, digits: digits_out, answers: answers_in, shared: Arc::clone(&shared) };
-        let proving = plugin.as_ref().is_ok_and(|generation| generation.is_proving());
+        let proving = plugin.as_ref().map(|generation| self.proving.of(generation)).unwrap_or_default();
         let cell = Arc::new(BotCell::new(Arc::clone(&operations), ends, proving));
         let phase = lane.quietest_phase();
-        let (digest, generation) = plugin.as_ref().map(|loaded| (loaded.plugin().digest().to_string(), loaded.number())).unwrap_or_default();
-        let bot = Arc::new(Enlisted { call, phase, cell, lane, enlisted: AtomicBool::new(false), closing: AtomicBool::new(false), digest, generation });
+        let (digest, generation) =
+            plugin.as_ref().map(|loaded| (loaded.plugin.digest().to_owned(), loaded.number)).unwrap_or_default();
+        let bot = Arc::new(Enlisted {
+            call,
+            phase,
+            cell,
+            lane,
+            enlisted: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            digest,
+            generation,
+        });
         let media = MediaEnds { phase, frames: frames_in, digits: digits_in, answers: answers_out, playout, shared };
-        self.seats.insert(call, Seat { bot: Arc::clone(&bot), operations: Arc::clone(&operations), media: Some(media) });
+        self.seats
+            .insert(call, Seat { bot: Arc::clone(&bot), operations: Arc::clone(&operations), media: Some(media) });
         let generation = match plugin {
             Ok(generation) => generation,
-            Err(why) => return self.reports.event(BotPlaneEvent::Started { call, result: Err(StartFailure::NotLoadable { why }) }),
+            Err(why) => {
+                return self
+                    .reports
+                    .event(BotPlaneEvent::Started { call, result: Err(StartFailure::NotLoadable { why }) });
+            }
         };
         let own_cell = Arc::new(OnceLock::new());
         let _ = own_cell.set(Arc::downgrade(&bot.cell));
         let port = Port { operations, lane: Arc::clone(&bot.lane), cell: own_cell };
-        let info = plugin::CallInfo { id: start.id.clone(), caller: start.caller.clone(), called: start.called.clone(), trunk: start.trunk.clone(), tenant: start.route.tenant.clone() };
+        let info = plugin::CallInfo {
+            id: start.id.clone(),
+            caller: start.caller.clone(),
+            called: start.called.clone(),
+            trunk: start.trunk.clone(),
+            tenant: start.route.tenant.clone(),
+        };
         let config = serde_json::Value::Object(start.route.config.clone()).to_string();
         if !self.starters.queue(Job::Start { bot, generation, port: Box::new(port), info: Box::new(info), config }) {
             self.reports.event(BotPlaneEvent::Started { call, result: Err(StartFailure::TimedOut) });
@@ -176,7 +236,8 @@ impl Bots {
     pub fn event(&mut self, call: CallId, event: plugin::Event) {
         let Some(seat) = self.seats.get(&call) else { return };
         if lane::lock(&seat.operations).push(event).is_err() {
-            self.reports.event(BotPlaneEvent::Faulted { call, why: "let its events fill up without taking them".to_owned() });
+            self.reports
+                .event(BotPlaneEvent::Faulted { call, why: "let its events fill up without taking them".to_owned() });
         }
     }
 
@@ -196,16 +257,9 @@ impl Bots {
         self.starters.queue_always(Job::Close { bot: seat.bot });
     }
 
-    pub fn live(&self) -> usize {
-        self.seats.len()
-    }
-
     pub fn stop(&self) {
         self.lanes.iter().for_each(|lane| lane.stop());
         self.slow.stop();
         self.starters.stop();
     }
 }
-
-/// The default bot budget: from a leg's receive phase to its send phase.
-pub const BUDGET: Duration = Duration::from_millis(10);

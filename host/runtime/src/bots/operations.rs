@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use call::BotAct;
-use media::playout::PlayoutWriter;
+use media::PlayoutWriter;
 use plugin::{Event, HostError, LogLevel, Written};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
@@ -87,7 +87,14 @@ pub struct Operations {
 pub struct Overfull;
 
 impl Operations {
-    pub fn new(facts: Arc<CallFacts>, playout: PlayoutWriter, log: BotLog, seed: [u8; 32], now: Instant, wall_ms: u64) -> Self {
+    pub fn new(
+        facts: Arc<CallFacts>,
+        playout: PlayoutWriter,
+        log: BotLog,
+        seed: [u8; 32],
+        now: Instant,
+        wall_ms: u64,
+    ) -> Self {
         Self {
             facts,
             playout,
@@ -139,7 +146,7 @@ impl Operations {
     }
 
     /// A clear took effect: what was queued between `cut` and `until` will never be heard.
-    fn cleared(&mut self, cleared: media::playout::Cleared) {
+    fn cleared(&mut self, cleared: media::Cleared) {
         let mut dropped_marks = Vec::new();
         while self.marks.front().is_some_and(|mark| mark.position <= cleared.until) {
             let Some(mark) = self.marks.pop_front() else { break };
@@ -277,7 +284,8 @@ impl Operations {
 
     pub fn note(&mut self, key: &str, value: &str) -> Result<(), HostError> {
         if key.len() > NOTE_KEY_BYTES_MAX || value.len() > NOTE_VALUE_BYTES_MAX {
-            let message = format!("a note's key has at most {NOTE_KEY_BYTES_MAX} bytes, its value {NOTE_VALUE_BYTES_MAX}");
+            let message =
+                format!("a note's key has at most {NOTE_KEY_BYTES_MAX} bytes, its value {NOTE_VALUE_BYTES_MAX}");
             return Err(refused("too-long", message));
         }
         let fresh = Note { key: key.to_owned(), value: value.to_owned(), told: false };

@@ -21,7 +21,8 @@ pub struct SlowLane {
 
 impl SlowLane {
     pub fn start(reports: Reports) -> std::io::Result<Arc<Self>> {
-        let lane = Arc::new(Self { queue: Mutex::default(), filled: Condvar::new(), reports, stop: AtomicBool::new(false) });
+        let lane =
+            Arc::new(Self { queue: Mutex::default(), filled: Condvar::new(), reports, stop: AtomicBool::new(false) });
         for number in 0..SLOW_THREADS {
             let worker = Arc::clone(&lane);
             std::thread::Builder::new().name(format!("bots-slow-{number}")).spawn(move || worker.work())?;

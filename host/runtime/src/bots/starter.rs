@@ -19,7 +19,7 @@ const STARTER_THREADS: usize = 3;
 const STARTS_WAITING_MAX: usize = 512;
 
 pub enum Job {
-    Start { bot: Arc<Enlisted>, generation: Arc<Generation>, port: Box<Port>, info: Box<CallInfo>, config: String },
+    Start { bot: Arc<Enlisted>, generation: Generation, port: Box<Port>, info: Box<CallInfo>, config: String },
     Fallback { bot: Arc<Enlisted>, prompt: Prompt },
     Close { bot: Arc<Enlisted> },
 }
@@ -99,8 +99,11 @@ impl Job {
             Job::Start { bot, generation, port, info, config } => {
                 let call = bot.call;
                 // A panic of ours ends this call, not the starter.
-                let started = std::panic::catch_unwind(AssertUnwindSafe(|| start(&bot, &generation, port, &info, &config)));
-                let result = started.unwrap_or_else(|_| Err(StartFailure::Faulted { why: "the host failed while starting it".to_owned() }));
+                let started =
+                    std::panic::catch_unwind(AssertUnwindSafe(|| start(&bot, &generation, port, &info, &config)));
+                let result = started.unwrap_or_else(|_| {
+                    Err(StartFailure::Faulted { why: "the host failed while starting it".to_owned() })
+                });
                 let accepted = result.is_ok();
                 reports.event(BotPlaneEvent::Started { call, result });
                 if accepted {
@@ -124,9 +127,18 @@ impl Job {
     }
 }
 
-fn start(bot: &Enlisted, generation: &Arc<Generation>, port: Box<Port>, info: &CallInfo, config: &str) -> Result<Accept, StartFailure> {
-    let mut instance = generation.instantiate(port).map_err(|fault| StartFailure::Faulted { why: fault.to_string() })?;
-    let started = instance.start(info, config, StartReason::Fresh).map_err(|fault| StartFailure::Faulted { why: fault.to_string() })?;
+fn start(
+    bot: &Enlisted,
+    generation: &Generation,
+    port: Box<Port>,
+    info: &CallInfo,
+    config: &str,
+) -> Result<Accept, StartFailure> {
+    let mut instance =
+        generation.plugin.instantiate(port).map_err(|fault| StartFailure::Faulted { why: fault.to_string() })?;
+    let started = instance
+        .start(info, config, StartReason::Fresh)
+        .map_err(|fault| StartFailure::Faulted { why: fault.to_string() })?;
     match started {
         Started::Accepted { frames, ring } => {
             let mut inside = bot.cell.enter();

@@ -27,63 +27,32 @@ pub fn from_flags(args: &ServeArgs) -> Result<Config, Problems> {
     let loopback = (IpAddr::from(Ipv4Addr::LOCALHOST), DEFAULT_PORT).into();
     let mut urls = args.listen.clone();
     if urls.is_empty() {
-        urls = [Transport::Tcp, Transport::Udp]
-            .map(|transport| ListenUrl {
-                transport,
-                address: loopback,
-            })
-            .into();
+        urls = [Transport::Tcp, Transport::Udp].map(|transport| ListenUrl { transport, address: loopback }).into();
     }
     let certificates = match (&args.tls_cert, &args.tls_key) {
-        (Some(cert), Some(key)) => vec![Certificate {
-            cert: cert.clone(),
-            key: Secret::File(key.clone()),
-        }],
+        (Some(cert), Some(key)) => vec![Certificate { cert: cert.clone(), key: Secret::File(key.clone()) }],
         _ => Vec::new(),
     };
     let tls = urls.iter().any(|url| url.transport == Transport::Tls);
     if tls && certificates.is_empty() {
-        problems.push(
-            Problem::new("--listen", "tls:// needs a certificate")
-                .hint("add --tls-cert F --tls-key F"),
-        );
+        problems.push(Problem::new("--listen", "tls:// needs a certificate").hint("add --tls-cert F --tls-key F"));
     }
     if !tls && !certificates.is_empty() {
-        problems.push(
-            Problem::new("--tls-cert", "no listener is tls://")
-                .hint("add --listen tls://127.0.0.1:5061"),
-        );
+        problems.push(Problem::new("--tls-cert", "no listener is tls://").hint("add --listen tls://127.0.0.1:5061"));
     }
-    if args
-        .admin
-        .is_some_and(|address| !address.ip().is_loopback())
-    {
-        problems.push(
-            Problem::new("--admin", "has no TLS and is served on loopback only")
-                .hint("127.0.0.1:8080"),
-        );
+    if args.admin.is_some_and(|address| !address.ip().is_loopback()) {
+        problems.push(Problem::new("--admin", "has no TLS and is served on loopback only").hint("127.0.0.1:8080"));
     }
     let listeners = urls.into_iter().map(|listen| Listener {
         listen,
         advertised: args.advertised.clone(),
         localnet: local_networks(),
-        certificates: if listen.transport == Transport::Tls {
-            certificates.clone()
-        } else {
-            Vec::new()
-        },
+        certificates: if listen.transport == Transport::Tls { certificates.clone() } else { Vec::new() },
     });
-    let mut config = Config {
-        listeners: listeners.collect(),
-        ..Config::default()
-    };
+    let mut config = Config { listeners: listeners.collect(), ..Config::default() };
     config.trunks.push(Trunk {
         name: "local".into(),
-        networks: if args.allow.is_empty() {
-            local_networks()
-        } else {
-            args.allow.clone()
-        },
+        networks: if args.allow.is_empty() { local_networks() } else { args.allow.clone() },
         media_networks: Vec::new(),
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         srtp: args.srtp,
@@ -105,10 +74,7 @@ pub fn from_flags(args: &ServeArgs) -> Result<Config, Problems> {
     });
     config.bots = args.bots.clone().unwrap_or(config.bots);
     config.rtp.ports = args.rtp_ports;
-    config.rtp.advertised = args
-        .advertised
-        .as_ref()
-        .and_then(|advertised| advertised.host.parse().ok());
+    config.rtp.advertised = args.advertised.as_ref().and_then(|advertised| advertised.host.parse().ok());
     config.rtp.localnet = local_networks();
     config.admin.listen = args.admin;
     config.drain_seconds = args.drain_seconds;
@@ -120,21 +86,11 @@ pub fn from_flags(args: &ServeArgs) -> Result<Config, Problems> {
         config.pcap.dir = dir.clone();
     }
     if crate::observe::parse_filter(&config.log.level).is_err() {
-        problems.push(Problem::new(
-            "--log",
-            format!("`{}` is not a log filter", config.log.level),
-        ));
+        problems.push(Problem::new("--log", format!("`{}` is not a log filter", config.log.level)));
     }
-    if problems.is_empty() {
-        Ok(config)
-    } else {
-        Err(Problems(problems))
-    }
+    if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
 }
 
 fn local_networks() -> Vec<Network> {
-    LOCAL_NETWORKS
-        .iter()
-        .filter_map(|network| network.parse().ok())
-        .collect()
+    LOCAL_NETWORKS.iter().filter_map(|network| network.parse().ok()).collect()
 }

@@ -219,20 +219,12 @@ impl Config {
 
     /// The first route for a call, with its index.
     pub fn route(&self, trunk: &str, called: &str) -> Option<(usize, &Route)> {
-        self.routes
-            .iter()
-            .enumerate()
-            .find(|(_, route)| route.fits(trunk, called))
+        self.routes.iter().enumerate().find(|(_, route)| route.fits(trunk, called))
     }
 }
 
 pub fn trunk_of(trunks: &[Trunk], source: IpAddr) -> Option<sip::TrunkId> {
-    let index = trunks.iter().position(|trunk| {
-        trunk
-            .networks
-            .iter()
-            .any(|network| network.contains(source))
-    })?;
+    let index = trunks.iter().position(|trunk| trunk.networks.iter().any(|network| network.contains(source)))?;
     u16::try_from(index).ok().map(sip::TrunkId)
 }
 
@@ -241,18 +233,11 @@ impl Route {
     pub fn fits(&self, trunk: &str, called: &str) -> bool {
         self.trunk.as_deref().is_none_or(|name| name == trunk)
             && self.called.as_deref().is_none_or(|whole| whole == called)
-            && self
-                .called_prefix
-                .as_deref()
-                .is_none_or(|prefix| called.starts_with(prefix))
+            && self.called_prefix.as_deref().is_none_or(|prefix| called.starts_with(prefix))
     }
 
     pub fn plugin_for<'a>(&'a self, called: &'a str) -> &'a str {
-        if self.plugin == CALLED {
-            called
-        } else {
-            &self.plugin
-        }
+        if self.plugin == CALLED { called } else { &self.plugin }
     }
 
     /// The configuration that the bot reads, secrets in place. Empty table: empty string.
@@ -276,16 +261,11 @@ fn json_of(value: &toml::Value) -> Result<serde_json::Value, String> {
         toml::Value::Float(number) => Json::from(*number),
         toml::Value::Boolean(truth) => Json::from(*truth),
         toml::Value::Datetime(time) => Json::from(time.to_string()),
-        toml::Value::Array(items) => {
-            Json::Array(items.iter().map(json_of).collect::<Result<_, _>>()?)
-        }
+        toml::Value::Array(items) => Json::Array(items.iter().map(json_of).collect::<Result<_, _>>()?),
         toml::Value::Table(table) => match secret_in(table) {
             Some(secret) => Json::from(secret.read()?.trim_end_matches(['\r', '\n'])),
             None => Json::Object(
-                table
-                    .iter()
-                    .map(|(key, value)| Ok((key.clone(), json_of(value)?)))
-                    .collect::<Result<_, String>>()?,
+                table.iter().map(|(key, value)| Ok((key.clone(), json_of(value)?))).collect::<Result<_, String>>()?,
             ),
         },
     })

@@ -16,11 +16,7 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            text: text.into(),
-            hint: None,
-        }
+        Self { path: path.into(), text: text.into(), hint: None }
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -30,16 +30,9 @@ pub fn read_file(path: &Path) -> Result<(Config, Problems), Problem> {
 pub fn read(text: &str, folder: &Path) -> (Config, Problems) {
     let problems = RefCell::new(Vec::new());
     let table = text.parse::<toml::Table>().unwrap_or_else(|error| {
-        let line = error
-            .span()
-            .map(|span| text[..span.start.min(text.len())].lines().count().max(1));
-        let place = line
-            .map(|line| format!("line {line}: "))
-            .unwrap_or_default();
-        problems.borrow_mut().push(Problem::new(
-            "",
-            format!("{place}{}", error.message().trim()),
-        ));
+        let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
+        let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        problems.borrow_mut().push(Problem::new("", format!("{place}{}", error.message().trim())));
         toml::Table::new()
     });
     let readable = problems.borrow().is_empty();
@@ -54,21 +47,9 @@ pub fn read(text: &str, folder: &Path) -> (Config, Problems) {
 
 fn config(mut top: Section<'_>, folder: &Path) -> Config {
     let default = Config::default();
-    let listeners = top
-        .sections("listeners")
-        .into_iter()
-        .filter_map(|section| listener(section, folder))
-        .collect();
-    let trunks = top
-        .sections("trunks")
-        .into_iter()
-        .filter_map(|section| trunk(section, folder))
-        .collect();
-    let routes = top
-        .sections("routes")
-        .into_iter()
-        .filter_map(|section| route(section, folder))
-        .collect();
+    let listeners = top.sections("listeners").into_iter().filter_map(|section| listener(section, folder)).collect();
+    let trunks = top.sections("trunks").into_iter().filter_map(|section| trunk(section, folder)).collect();
+    let routes = top.sections("routes").into_iter().filter_map(|section| route(section, folder)).collect();
     let config = Config {
         bots: within(folder, top.or("bots", default.bots)),
         bot_budget_ms: top.number("bot_budget_ms", default.bot_budget_ms, 2..=18),
@@ -93,47 +74,26 @@ fn config(mut top: Section<'_>, folder: &Path) -> Config {
 /// What only shows when the parts are seen together.
 fn report_across(config: &Config, top: &Section<'_>) {
     let missing = [
-        (
-            config.listeners.is_empty(),
-            "listeners",
-            "add [[listeners]] with listen = \"tcp://0.0.0.0:5070\"",
-        ),
-        (
-            config.trunks.is_empty(),
-            "trunks",
-            "add [[trunks]] with name and networks",
-        ),
-        (
-            config.routes.is_empty(),
-            "routes",
-            "add [[routes]] with plugin",
-        ),
+        (config.listeners.is_empty(), "listeners", "add [[listeners]] with listen = \"tcp://0.0.0.0:5070\""),
+        (config.trunks.is_empty(), "trunks", "add [[trunks]] with name and networks"),
+        (config.routes.is_empty(), "routes", "add [[routes]] with plugin"),
     ];
     for (_, path, hint) in missing.into_iter().filter(|(missing, ..)| *missing) {
         top.report(Problem::new(path, "there is none").hint(hint));
     }
     if config.listeners.len() > 256 || config.trunks.len() > 4096 || config.routes.len() > 100_000 {
-        top.report(Problem::new(
-            "",
-            "more than 256 listeners, 4096 trunks or 100000 routes",
-        ));
+        top.report(Problem::new("", "more than 256 listeners, 4096 trunks or 100000 routes"));
     }
     let names = || config.trunks.iter().map(|trunk| trunk.name.as_str());
     for (index, name) in names().enumerate() {
         if names().take(index).any(|earlier| earlier == name) {
-            top.report(Problem::new(
-                format!("trunks[{index}].name"),
-                format!("`{name}` is taken by an earlier trunk"),
-            ));
+            top.report(Problem::new(format!("trunks[{index}].name"), format!("`{name}` is taken by an earlier trunk")));
         }
     }
     for (index, route) in config.routes.iter().enumerate() {
         let Some(trunk) = &route.trunk else { continue };
         if !names().any(|name| name == trunk) {
-            let problem = Problem::new(
-                format!("routes[{index}].trunk"),
-                format!("there is no trunk `{trunk}`"),
-            );
+            let problem = Problem::new(format!("routes[{index}].trunk"), format!("there is no trunk `{trunk}`"));
             top.report(match nearest(trunk, names()) {
                 Some(name) => problem.hint(format!("did you mean `{name}`?")),
                 None => problem,
@@ -146,41 +106,24 @@ fn listener(mut section: Section<'_>, folder: &Path) -> Option<Listener> {
     let listen = section.required::<ListenUrl>("listen", "write listen = \"tcp://0.0.0.0:5070\"");
     let advertised = section.optional("advertised");
     let localnet = section.list("localnet").unwrap_or_default();
-    let certificates: Vec<_> = section
-        .sections("certificates")
-        .into_iter()
-        .filter_map(|inner| certificate(inner, folder))
-        .collect();
+    let certificates: Vec<_> =
+        section.sections("certificates").into_iter().filter_map(|inner| certificate(inner, folder)).collect();
     let listen = listen?;
     let tls = listen.transport == sip::Transport::Tls;
     if tls && certificates.is_empty() {
-        let hint =
-            "write certificates = [{ cert = \"fullchain.pem\", key = { file = \"privkey.pem\" } }]";
-        section.report(
-            Problem::new(section.path_of("certificates"), "a TLS listener needs one").hint(hint),
-        );
+        let hint = "write certificates = [{ cert = \"fullchain.pem\", key = { file = \"privkey.pem\" } }]";
+        section.report(Problem::new(section.path_of("certificates"), "a TLS listener needs one").hint(hint));
     }
     if !tls && !certificates.is_empty() {
-        section.report(Problem::new(
-            section.path_of("certificates"),
-            "only for a listener with tls://",
-        ));
+        section.report(Problem::new(section.path_of("certificates"), "only for a listener with tls://"));
     }
-    Some(Listener {
-        listen,
-        advertised,
-        localnet,
-        certificates,
-    })
+    Some(Listener { listen, advertised, localnet, certificates })
 }
 
 fn certificate(mut section: Section<'_>, folder: &Path) -> Option<Certificate> {
     let cert = section.required::<PathBuf>("cert", "the chain as PEM, leaf first");
     let key = section.secret("key", folder);
-    Some(Certificate {
-        cert: within(folder, cert?),
-        key: key?,
-    })
+    Some(Certificate { cert: within(folder, cert?), key: key? })
 }
 
 fn rtp(mut section: Section<'_>, default: Rtp) -> Rtp {
@@ -197,10 +140,7 @@ fn jitter(mut section: Section<'_>, default: Jitter) -> Jitter {
     let min_ms = section.number("min_ms", default.min_ms, 0..=500);
     let max_ms = section.number("max_ms", default.max_ms, 20..=1000);
     if min_ms > max_ms {
-        section.report(Problem::new(
-            section.path_of("min_ms"),
-            format!("{min_ms} is more than max_ms, {max_ms}"),
-        ));
+        section.report(Problem::new(section.path_of("min_ms"), format!("{min_ms} is more than max_ms, {max_ms}")));
     }
     Jitter { min_ms, max_ms }
 }
@@ -208,10 +148,7 @@ fn jitter(mut section: Section<'_>, default: Jitter) -> Jitter {
 fn admin(mut section: Section<'_>) -> Admin {
     let listen = section.optional::<SocketAddr>("listen");
     if listen.is_some_and(|address| !address.ip().is_loopback()) {
-        let problem = Problem::new(
-            section.path_of("listen"),
-            "has no TLS and is served on loopback only",
-        );
+        let problem = Problem::new(section.path_of("listen"), "has no TLS and is served on loopback only");
         section.report(problem.hint("write 127.0.0.1:8080 and put a proxy before it"));
     }
     Admin { listen }
@@ -220,17 +157,10 @@ fn admin(mut section: Section<'_>) -> Admin {
 fn log(mut section: Section<'_>, default: Log) -> Log {
     let level = section.or("level", default.level);
     if crate::observe::parse_filter(&level).is_err() {
-        let problem = Problem::new(
-            section.path_of("level"),
-            format!("`{level}` is not a log filter"),
-        );
+        let problem = Problem::new(section.path_of("level"), format!("`{level}` is not a log filter"));
         section.report(problem.hint("error, warn, info, debug or trace, or info,runtime=debug"));
     }
-    Log {
-        level,
-        json: section.or("json", default.json),
-        personal: section.or("personal", default.personal),
-    }
+    Log { level, json: section.or("json", default.json), personal: section.or("personal", default.personal) }
 }
 
 fn pcap(mut section: Section<'_>, default: Pcap, folder: &Path) -> Pcap {
@@ -251,25 +181,13 @@ fn limits(mut section: Section<'_>, default: Limits) -> Limits {
             default.connections_per_address,
             1..=1_000_000,
         ),
-        unfinished_handshakes: section.number(
-            "unfinished_handshakes",
-            default.unfinished_handshakes,
-            1..=100_000,
-        ),
+        unfinished_handshakes: section.number("unfinished_handshakes", default.unfinished_handshakes, 1..=100_000),
         handshake_s: section.number("handshake_s", default.handshake_s, 1..=60),
-        unfinished_message_s: section.number(
-            "unfinished_message_s",
-            default.unfinished_message_s,
-            1..=60,
-        ),
+        unfinished_message_s: section.number("unfinished_message_s", default.unfinished_message_s, 1..=60),
         idle_s: section.number("idle_s", default.idle_s, 1..=86_400),
         connect_s: section.number("connect_s", default.connect_s, 1..=32),
         keep_alive_s: section.number("keep_alive_s", default.keep_alive_s, 1..=600),
-        send_buffer_bytes: section.number(
-            "send_buffer_bytes",
-            default.send_buffer_bytes,
-            65_536..=67_108_864,
-        ),
+        send_buffer_bytes: section.number("send_buffer_bytes", default.send_buffer_bytes, 65_536..=67_108_864),
         queued_messages: section.number("queued_messages", default.queued_messages, 16..=65_536),
         bots: section.number("bots", default.bots, 1..=10_000),
         bot_mb: section.number("bot_mb", default.bot_mb, 1..=1024),
@@ -281,26 +199,15 @@ fn trunk(mut section: Section<'_>, folder: &Path) -> Option<Trunk> {
     let name = section.required::<String>("name", "routes and logs call the trunk by it");
     let networks = section.list::<Network>("networks");
     if networks.is_none() {
-        let problem = Problem::new(
-            section.path_of("networks"),
-            "is missing: nobody may call by this trunk",
-        );
+        let problem = Problem::new(section.path_of("networks"), "is missing: nobody may call by this trunk");
         section.report(problem.hint("write networks = [\"203.0.113.0/24\"]"));
     }
-    let codecs = section
-        .list("codecs")
-        .unwrap_or_else(|| vec![Codec::Pcma, Codec::Pcmu]);
+    let codecs = section.list("codecs").unwrap_or_else(|| vec![Codec::Pcma, Codec::Pcmu]);
     if codecs.is_empty() {
-        section.report(
-            Problem::new(section.path_of("codecs"), "is empty")
-                .hint("write codecs = [\"PCMA\", \"PCMU\"]"),
-        );
+        section.report(Problem::new(section.path_of("codecs"), "is empty").hint("write codecs = [\"PCMA\", \"PCMU\"]"));
     }
     let tls_server_name = section.optional::<String>("tls_server_name");
-    if let Some(wrong) = tls_server_name
-        .as_deref()
-        .filter(|name| crate::tls::server_name(name).is_err())
-    {
+    if let Some(wrong) = tls_server_name.as_deref().filter(|name| crate::tls::server_name(name).is_err()) {
         section.report(Problem::new(
             section.path_of("tls_server_name"),
             format!("`{wrong}` is not a host name or an address"),
@@ -314,26 +221,18 @@ fn trunk(mut section: Section<'_>, folder: &Path) -> Option<Trunk> {
         srtp: section.or("srtp", Srtp::Prefer),
         require_pai: section.or("require_pai", false),
         trusted: section.or("trusted", false),
-        tls_ca: section
-            .optional::<PathBuf>("tls_ca")
-            .map(|path| within(folder, path)),
+        tls_ca: section.optional::<PathBuf>("tls_ca").map(|path| within(folder, path)),
         tls_server_name,
     };
     Some(trunk)
 }
 
 fn route(mut section: Section<'_>, folder: &Path) -> Option<Route> {
-    let plugin = section.required::<String>(
-        "plugin",
-        "the name of a .wasm file in `bots`, or \"{called}\"",
-    );
+    let plugin = section.required::<String>("plugin", "the name of a .wasm file in `bots`, or \"{called}\"");
     let called = section.optional("called");
     let called_prefix = section.optional("called_prefix");
     if called.is_some() && called_prefix.is_some() {
-        section.report(Problem::new(
-            section.path_of("called_prefix"),
-            "beside `called`: one of the two",
-        ));
+        section.report(Problem::new(section.path_of("called_prefix"), "beside `called`: one of the two"));
     }
     let mut config = section.or("config", toml::Table::new());
     secrets_within(folder, &mut config);
@@ -344,9 +243,7 @@ fn route(mut section: Section<'_>, folder: &Path) -> Option<Route> {
         tenant: section.or("tenant", "default".to_owned()),
         plugin: plugin.unwrap_or_default(),
         calls: section.optional("calls"),
-        fallback_prompt: section
-            .optional::<PathBuf>("fallback_prompt")
-            .map(|path| within(folder, path)),
+        fallback_prompt: section.optional::<PathBuf>("fallback_prompt").map(|path| within(folder, path)),
         ring: section.or("ring", false),
         config,
     })
@@ -355,10 +252,7 @@ fn route(mut section: Section<'_>, folder: &Path) -> Option<Route> {
 /// Makes the paths of file references within a bot's configuration relative to `folder`.
 fn secrets_within(folder: &Path, table: &mut toml::Table) {
     if let Some(Secret::File(path)) = secret_in(table) {
-        table.insert(
-            "file".into(),
-            within(folder, path).display().to_string().into(),
-        );
+        table.insert("file".into(), within(folder, path).display().to_string().into());
         return;
     }
     let mut values: Vec<_> = table.iter_mut().map(|(_, value)| value).collect();
@@ -386,31 +280,16 @@ impl Default for Config {
             sip_trace: false,
             dns: Vec::new(),
             rtp: Rtp {
-                ports: PortRange {
-                    first: 10_000,
-                    last: 20_000,
-                },
+                ports: PortRange { first: 10_000, last: 20_000 },
                 rest_ms: 2000,
                 listen: None,
                 advertised: None,
                 localnet: Vec::new(),
             },
-            jitter: Jitter {
-                min_ms: 20,
-                max_ms: 200,
-            },
+            jitter: Jitter { min_ms: 20, max_ms: 200 },
             admin: Admin::default(),
-            log: Log {
-                level: "info".into(),
-                json: false,
-                personal: false,
-            },
-            pcap: Pcap {
-                enabled: false,
-                dir: "captures".into(),
-                file_mb_max: 16,
-                total_mb_max: 1024,
-            },
+            log: Log { level: "info".into(), json: false, personal: false },
+            pcap: Pcap { enabled: false, dir: "captures".into(), file_mb_max: 16, total_mb_max: 1024 },
             limits: Limits {
                 calls: 3000,
                 connections: 4096,

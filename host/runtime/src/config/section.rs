@@ -22,20 +22,11 @@ pub struct Section<'p> {
 
 impl<'p> Section<'p> {
     pub fn new(table: Table, path: String, problems: &'p RefCell<Vec<Problem>>) -> Self {
-        Self {
-            table,
-            path,
-            asked: Vec::new(),
-            problems,
-        }
+        Self { table, path, asked: Vec::new(), problems }
     }
 
     pub fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     pub fn report(&self, problem: Problem) {
@@ -85,13 +76,8 @@ impl<'p> Section<'p> {
             Some(Ok(Secret::File(file))) => Some(Secret::File(folder.join(file))),
             Some(Ok(secret)) => Some(secret),
             wrong => {
-                let text = if wrong.is_none() {
-                    "is missing"
-                } else {
-                    "is not a reference to a secret"
-                };
-                let hint =
-                    format!("write {key} = {{ file = \"path\" }} or {key} = {{ env = \"NAME\" }}");
+                let text = if wrong.is_none() { "is missing" } else { "is not a reference to a secret" };
+                let hint = format!("write {key} = {{ file = \"path\" }} or {key} = {{ env = \"NAME\" }}");
                 self.report(Problem::new(path, text).hint(hint));
                 None
             }
@@ -127,10 +113,7 @@ impl<'p> Section<'p> {
             ),
             other => {
                 let text = format!("expected a list, found {}", other.type_str());
-                self.report(
-                    Problem::new(path, text)
-                        .hint(format!("write {key} = [{}]", cut(&other.to_string()))),
-                );
+                self.report(Problem::new(path, text).hint(format!("write {key} = [{}]", cut(&other.to_string()))));
                 None
             }
         }
@@ -168,10 +151,7 @@ impl<'p> Section<'p> {
             let path = format!("{path}[{index}]");
             match item {
                 Value::Table(table) => sections.push(Section::new(table, path, self.problems)),
-                other => self.report(Problem::new(
-                    path,
-                    format!("expected a table, found {}", other.type_str()),
-                )),
+                other => self.report(Problem::new(path, format!("expected a table, found {}", other.type_str()))),
             }
         }
         sections

@@ -36,8 +36,7 @@ impl FromStr for ListenUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wanted =
-            "write transport://address:port, for instance tcp://0.0.0.0:5070 or tls://[::]:443";
+        let wanted = "write transport://address:port, for instance tcp://0.0.0.0:5070 or tls://[::]:443";
         let (scheme, address) = text.split_once("://").ok_or(wanted)?;
         let transport = match scheme {
             "udp" => Transport::Udp,
@@ -45,9 +44,7 @@ impl FromStr for ListenUrl {
             "tls" => Transport::Tls,
             other => return Err(format!("`{other}` is not a transport: tcp, tls or udp")),
         };
-        let address = address
-            .parse()
-            .map_err(|_| format!("`{address}` is not address:port; {wanted}"))?;
+        let address = address.parse().map_err(|_| format!("`{address}` is not address:port; {wanted}"))?;
         Ok(Self { transport, address })
     }
 }
@@ -85,14 +82,9 @@ impl FromStr for Network {
         let network = text
             .parse::<IpNet>()
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-            .map_err(|_| {
-                "not a network; write 203.0.113.0/24, 2001:db8::/32 or one address".to_owned()
-            })?;
+            .map_err(|_| "not a network; write 203.0.113.0/24, 2001:db8::/32 or one address".to_owned())?;
         if network.trunc() != network {
-            return Err(format!(
-                "has bits beyond its prefix; write {}",
-                network.trunc()
-            ));
+            return Err(format!("has bits beyond its prefix; write {}", network.trunc()));
         }
         Ok(Self(network))
     }
@@ -117,35 +109,20 @@ impl FromStr for HostPort {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self {
-                host: address.to_string(),
-                port: None,
-            });
+            return Ok(Self { host: address.to_string(), port: None });
         }
         if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(Self {
-                host: address.ip().to_string(),
-                port: Some(address.port()),
-            });
+            return Ok(Self { host: address.ip().to_string(), port: Some(address.port()) });
         }
         let (host, port) = match text.split_once(':') {
             None => (text, None),
-            Some((host, port)) => (
-                host,
-                Some(
-                    port.parse()
-                        .map_err(|_| format!("`{port}` is not a port"))?,
-                ),
-            ),
+            Some((host, port)) => (host, Some(port.parse().map_err(|_| format!("`{port}` is not a port"))?)),
         };
         let named = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
         if host.is_empty() || host.len() > 253 || !host.chars().all(named) {
             return Err("not an address or a host name, with or without :port".to_owned());
         }
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-        })
+        Ok(Self { host: host.to_owned(), port })
     }
 }
 
@@ -176,11 +153,7 @@ impl FromStr for PortRange {
             .and_then(|(first, last)| Some((read(first)?, read(last)?)))
             .ok_or("not a range of ports from 1024 up; write 10000-20000")?;
         // An RTP port is even and its RTCP port follows it. Source: RFC 3550 11.
-        if first
-            .next_multiple_of(2)
-            .checked_add(1)
-            .is_none_or(|rtcp| rtcp > last)
-        {
+        if first.next_multiple_of(2).checked_add(1).is_none_or(|rtcp| rtcp > last) {
             return Err("holds no pair of an even port and the odd one after it".to_owned());
         }
         Ok(Self { first, last })
@@ -209,13 +182,9 @@ impl Secret {
     pub fn read(&self) -> Result<String, String> {
         match self {
             Secret::File(path) => read_bounded(path, SECRET_BYTES_MAX)
-                .and_then(|bytes| {
-                    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
-                })
+                .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned()))
                 .map_err(|error| format!("{}: {error}", path.display())),
-            Secret::Env(name) => {
-                std::env::var(name).map_err(|_| format!("environment variable {name} is not set"))
-            }
+            Secret::Env(name) => std::env::var(name).map_err(|_| format!("environment variable {name} is not set")),
         }
     }
 }
@@ -225,9 +194,7 @@ pub fn read_bounded(path: &std::path::Path, bytes_max: u64) -> Result<Vec<u8>, S
     use std::io::Read;
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    file.take(bytes_max + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| error.to_string())?;
+    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > bytes_max {
         return Err(format!("is longer than {bytes_max} bytes"));
     }

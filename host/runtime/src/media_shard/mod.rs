@@ -5,6 +5,7 @@
 
 mod schedule;
 mod seat;
+mod tap;
 mod voice;
 
 use std::sync::Arc;
@@ -16,10 +17,11 @@ use media::{Leg, LegEvent, LegStats, Negotiated};
 use tokio::sync::mpsc;
 
 use crate::bots::{Lane, MediaEnds, PHASES, priority};
-use crate::observe::pcap::Tap;
+use crate::observe::Counter;
 use crate::rtp_ports::PortPair;
 use schedule::Schedule;
 use seat::{Scratch, Seat};
+pub use tap::Tap;
 use voice::Voice;
 
 /// RTCP is looked at every so many ticks, spread over the legs.
@@ -27,47 +29,85 @@ const RTCP_EVERY_TICKS: u64 = 10;
 
 /// What the core asks of a media thread.
 pub enum ShardCommand {
-    Open { call: CallId, leg: Box<Leg>, ports: PortPair, ends: Box<MediaEnds>, ptime_ms: u32, tap: Option<Tap> },
-    Update { call: CallId, negotiated: Box<Negotiated> },
+    Open {
+        call: CallId,
+        leg: Box<Leg>,
+        ports: PortPair,
+        ends: Box<MediaEnds>,
+        ptime_ms: u32,
+        tap: Option<Tap>,
+    },
+    Update {
+        call: CallId,
+        negotiated: Box<Negotiated>,
+    },
     /// The ACK is here: frames go to the bot even if no packet has come yet.
-    Answered { call: CallId },
-    SendDigits { call: CallId, id: u64, keys: String },
-    Tap { call: CallId, tap: Option<Tap> },
-    Close { call: CallId },
+    Answered {
+        call: CallId,
+    },
+    SendDigits {
+        call: CallId,
+        id: u64,
+        keys: String,
+    },
+    Close {
+        call: CallId,
+    },
     Stop,
 }
 
 /// What a media thread tells the core.
 #[derive(Debug)]
 pub enum ShardEvent {
-    Leg { call: CallId, event: LegEvent },
+    Leg {
+        call: CallId,
+        event: LegEvent,
+    },
     /// Answer to `Close`; the sockets are closed. `underruns` and `overruns` belong to the bot's record.
-    Closed { call: CallId, stats: Box<LegStats>, underruns: u64, overruns: u64 },
+    Closed {
+        call: CallId,
+        stats: Box<LegStats>,
+        underruns: u64,
+        overruns: u64,
+    },
 }
 
-/// What a media thread did so far, for metrics.
-#[derive(Default)]
+/// What all media threads count, for metrics.
+#[derive(Clone)]
 pub struct ShardCounters {
-    pub late_departures: std::sync::atomic::AtomicU64,
-    pub phases_skipped: std::sync::atomic::AtomicU64,
-    pub lateness_us_max: std::sync::atomic::AtomicU64,
+    /// Phases that began more than a phase after their time.
+    pub late_phases: Counter,
+    pub skipped_phases: Counter,
 }
 
 /// The core's handle on one media thread.
 pub struct MediaShard {
     commands: commands::Sender<ShardCommand>,
     pub legs: usize,
-    pub counters: Arc<ShardCounters>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl MediaShard {
-    pub fn start(number: usize, lane: Arc<Lane>, budget: Duration, events: mpsc::UnboundedSender<ShardEvent>) -> std::io::Result<Self> {
+    pub fn start(
+        number: usize,
+        lane: Arc<Lane>,
+        budget: Duration,
+        counters: ShardCounters,
+        events: mpsc::UnboundedSender<ShardEvent>,
+    ) -> std::io::Result<Self> {
         let (sender, receiver) = commands::channel();
-        let counters = Arc::new(ShardCounters::default());
-        let shard = Shard { commands: receiver, events, lane, schedule: Schedule::new(budget), seats: Vec::new(), free: Vec::new(), scratch: Scratch::new(), counters: Arc::clone(&counters) };
+        let shard = Shard {
+            commands: receiver,
+            events,
+            lane,
+            schedule: Schedule::new(budget),
+            seats: Vec::new(),
+            free: Vec::new(),
+            scratch: Scratch::new(),
+            counters,
+        };
         let thread = std::thread::Builder::new().name(format!("media-{number}")).spawn(move || shard.run())?;
-        Ok(Self { commands: sender, legs: 0, counters, thread: Some(thread) })
+        Ok(Self { commands: sender, legs: 0, thread: Some(thread) })
     }
 
     pub fn command(&self, command: ShardCommand) {
@@ -92,7 +132,7 @@ struct Shard {
     seats: Vec<Option<Seat>>,
     free: Vec<usize>,
     scratch: Scratch,
-    counters: Arc<ShardCounters>,
+    counters: ShardCounters,
 }
 
 impl Shard {
@@ -110,7 +150,7 @@ impl Shard {
             self.run_phase(phase, due);
             let following = schedule::following_phase(epoch, phase, Instant::now());
             if following > phase + 1 {
-                count(&self.counters.phases_skipped, following - phase - 1);
+                self.counters.skipped_phases.add(following - phase - 1);
             }
             phase = following;
         }
@@ -140,11 +180,9 @@ impl Shard {
     }
 
     fn count_lateness(&self, due: Instant) {
-        let late = Instant::now().saturating_duration_since(due);
-        if late > schedule::PHASE {
-            count(&self.counters.late_departures, 1);
+        if Instant::now().saturating_duration_since(due) > schedule::PHASE {
+            self.counters.late_phases.add(1);
         }
-        self.counters.lateness_us_max.fetch_max(late.as_micros() as u64, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// False once the host stops.
@@ -161,7 +199,17 @@ impl Shard {
     fn carry_out(&mut self, command: ShardCommand) {
         match command {
             ShardCommand::Open { call, leg, ports, ends, ptime_ms, tap } => {
-                let seat = Seat { call, leg: *leg, rtp: ports.rtp, rtcp: ports.rtcp, voice: Voice::new(*ends), tap, ptime_ms, heard: false, overruns: 0 };
+                let seat = Seat {
+                    call,
+                    leg: *leg,
+                    rtp: ports.rtp,
+                    rtcp: ports.rtcp,
+                    voice: Voice::new(*ends),
+                    tap,
+                    ptime_ms,
+                    heard: false,
+                    overruns: 0,
+                };
                 self.sit(seat);
             }
             ShardCommand::Update { call, negotiated } => {
@@ -176,10 +224,17 @@ impl Shard {
                 }
             }
             ShardCommand::Answered { call } => self.with(call, |seat| seat.heard = true),
-            ShardCommand::SendDigits { call, id, keys } => self.with(call, |seat| seat.leg.send_digits(id, &keys)),
-            ShardCommand::Tap { call, tap } => self.with(call, |seat| seat.tap = tap),
+            ShardCommand::SendDigits { call, id, keys } => self.send_digits(call, id, &keys),
             ShardCommand::Close { call } => self.close(call),
             ShardCommand::Stop => {}
+        }
+    }
+
+    fn send_digits(&mut self, call: CallId, id: u64, keys: &str) {
+        let taken =
+            self.find(call).and_then(|index| self.seats[index].as_mut()).map(|seat| seat.leg.send_digits(id, keys));
+        if !matches!(taken, Some(Ok(()))) {
+            let _ = self.events.send(ShardEvent::Leg { call, event: LegEvent::DigitsCancelled { id } });
         }
     }
 
@@ -214,10 +269,6 @@ impl Shard {
             act(seat);
         }
     }
-}
-
-fn count(counter: &std::sync::atomic::AtomicU64, by: u64) {
-    counter.fetch_add(by, std::sync::atomic::Ordering::Relaxed);
 }
 
 fn sleep_until(due: Instant) {

@@ -97,7 +97,9 @@ mod tests {
                 let sends: Vec<u64> = (0..240).filter(|phase| schedule.sending(*phase).contains(&0)).collect();
                 assert!(sends.windows(2).all(|pair| pair[1] - pair[0] == phases), "{ptime_ms} ms: {sends:?}");
                 schedule.remove(0, receive_phase, ptime_ms);
-                assert!((0..240).all(|phase| schedule.sending(phase).is_empty() && schedule.receiving(phase).is_empty()));
+                assert!(
+                    (0..240).all(|phase| schedule.sending(phase).is_empty() && schedule.receiving(phase).is_empty())
+                );
             }
         }
     }

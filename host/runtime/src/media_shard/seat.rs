@@ -7,8 +7,9 @@ use std::time::Instant;
 use call::CallId;
 use media::{Leg, LegEvent};
 
+use super::ShardEvent;
+use super::tap::Tap;
 use super::voice::Voice;
-use super::{ShardEvent, Tap};
 use crate::bots::{FromCaller, Pressed};
 
 /// Packets read for one leg in one phase. More is a flood: it waits in the socket's buffer, and the kernel drops what does not fit.
@@ -82,14 +83,16 @@ impl Seat {
     }
 
     fn send_rtcp(&self, destination: SocketAddr, packet: &[u8]) {
-        let socket = if self.leg.rtcp_mux() { &self.rtp } else { &self.rtcp };
+        let socket = if self.leg.negotiated().rtcp_mux { &self.rtp } else { &self.rtcp };
         // Lost like any datagram.
         let _ = socket.send_to(packet, destination);
     }
 
     /// The send phase: one packet, whatever there is to say.
     pub fn send(&mut self, now: Instant, scratch: &mut Scratch) {
-        if let Some(destination) = self.leg.send(now, &mut self.voice, &mut scratch.packet) {
+        let destination = self.leg.send(now, &mut self.voice, &mut scratch.packet);
+        self.voice.depart();
+        if let Some(destination) = destination {
             // A full socket buffer or an unreachable peer loses this packet, as the network may.
             let _ = self.rtp.send_to(&scratch.packet, destination);
             if let Some(tap) = &self.tap {

@@ -16,9 +16,7 @@ const LINES_QUEUED_MAX: usize = 4096;
 
 /// `info`, `info,runtime=debug`.
 pub fn parse_filter(text: &str) -> Result<EnvFilter, String> {
-    EnvFilter::builder()
-        .parse(text)
-        .map_err(|error| error.to_string())
+    EnvFilter::builder().parse(text).map_err(|error| error.to_string())
 }
 
 /// Starts logging, once per process. Errors: a filter that is none, or logging had been started before.
@@ -35,20 +33,13 @@ pub fn start_logs(log: &Log, dropped: Counter) -> Result<(), String> {
             }
         }
     };
-    std::thread::Builder::new()
-        .name("logs".into())
-        .spawn(writer)
-        .map_err(|error| error.to_string())?;
+    std::thread::Builder::new().name("logs".into()).spawn(writer).map_err(|error| error.to_string())?;
     let _ = FLUSH.set(lines.clone());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(parse_filter(&log.level)?)
         .with_ansi(false)
         .with_writer(Queue { lines, dropped });
-    let started = if log.json {
-        builder.json().flatten_event(true).try_init()
-    } else {
-        builder.try_init()
-    };
+    let started = if log.json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
     started.map_err(|error| error.to_string())
 }
 
@@ -77,10 +68,7 @@ impl<'a> MakeWriter<'a> for Queue {
     type Writer = QueuedLine<'a>;
 
     fn make_writer(&'a self) -> QueuedLine<'a> {
-        QueuedLine {
-            queue: self,
-            text: Vec::new(),
-        }
+        QueuedLine { queue: self, text: Vec::new() }
     }
 }
 
@@ -104,9 +92,7 @@ impl Write for QueuedLine<'_> {
 impl Drop for QueuedLine<'_> {
     fn drop(&mut self) {
         let line = Line::Text(std::mem::take(&mut self.text));
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            self.queue.lines.try_send(line)
-        {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.lines.try_send(line) {
             self.queue.dropped.add(1);
         }
     }
@@ -123,12 +109,7 @@ pub struct LogLimit {
 
 impl LogLimit {
     pub fn new(interval: Duration) -> Self {
-        Self {
-            start: Instant::now(),
-            interval,
-            next_ms: AtomicU64::new(0),
-            kept_back: AtomicU64::new(0),
-        }
+        Self { start: Instant::now(), interval, next_ms: AtomicU64::new(0), kept_back: AtomicU64::new(0) }
     }
 
     /// Some(n): log now, n events went unlogged since the last line.
@@ -136,11 +117,8 @@ impl LogLimit {
         let now_ms = now.saturating_duration_since(self.start).as_millis() as u64;
         let due = self.next_ms.load(Ordering::Relaxed);
         let next = now_ms + self.interval.as_millis() as u64;
-        let ours = now_ms >= due
-            && self
-                .next_ms
-                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
+        let ours =
+            now_ms >= due && self.next_ms.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         if ours {
             return Some(self.kept_back.swap(0, Ordering::Relaxed));
         }

@@ -80,12 +80,7 @@ struct Family {
 pub struct Metrics(Arc<Mutex<BTreeMap<&'static str, Family>>>);
 
 impl Metrics {
-    pub fn counter(
-        &self,
-        name: &'static str,
-        help: &'static str,
-        labels: &[(&str, &str)],
-    ) -> Counter {
+    pub fn counter(&self, name: &'static str, help: &'static str, labels: &[(&str, &str)]) -> Counter {
         match self.series(name, help, labels, || Series::Counter(Counter::default())) {
             Series::Counter(counter) => counter,
             other => unreachable!("{name} is registered as {other:?}"),
@@ -109,11 +104,7 @@ impl Metrics {
     ) -> Histogram {
         let new = || {
             let counts = (0..=bounds_us.len()).map(|_| AtomicU64::new(0)).collect();
-            Series::Histogram(Histogram(Arc::new(Buckets {
-                bounds_us,
-                counts,
-                sum_us: AtomicU64::new(0),
-            })))
+            Series::Histogram(Histogram(Arc::new(Buckets { bounds_us, counts, sum_us: AtomicU64::new(0) })))
         };
         match self.series(name, help, labels, new) {
             Series::Histogram(histogram) => histogram,
@@ -134,10 +125,7 @@ impl Metrics {
         new: impl FnOnce() -> Series,
     ) -> Series {
         let mut families = self.families();
-        let family = families.entry(name).or_insert_with(|| Family {
-            help,
-            series: BTreeMap::new(),
-        });
+        let family = families.entry(name).or_insert_with(|| Family { help, series: BTreeMap::new() });
         let mut text = label_text(labels);
         if family.series.len() >= SERIES_MAX && !family.series.contains_key(&text) {
             let others: Vec<_> = labels.iter().map(|(label, _)| (*label, "other")).collect();
@@ -161,9 +149,7 @@ impl Metrics {
                 let _ = match series {
                     Series::Counter(counter) => writeln!(out, "{name}{labels} {}", counter.get()),
                     Series::Gauge(gauge) => writeln!(out, "{name}{labels} {}", gauge.get()),
-                    Series::Histogram(histogram) => {
-                        render_histogram(&mut out, name, labels, &histogram.0)
-                    }
+                    Series::Histogram(histogram) => render_histogram(&mut out, name, labels, &histogram.0),
                 };
             }
         }
@@ -171,45 +157,25 @@ impl Metrics {
     }
 }
 
-fn render_histogram(
-    out: &mut String,
-    name: &str,
-    labels: &str,
-    buckets: &Buckets,
-) -> std::fmt::Result {
+fn render_histogram(out: &mut String, name: &str, labels: &str, buckets: &Buckets) -> std::fmt::Result {
     let inner = labels.trim_start_matches('{').trim_end_matches('}');
     let comma = if inner.is_empty() { "" } else { "," };
-    let bounds = buckets
-        .bounds_us
-        .iter()
-        .map(|us| (*us as f64 / 1e6).to_string())
-        .chain(["+Inf".to_owned()]);
+    let bounds = buckets.bounds_us.iter().map(|us| (*us as f64 / 1e6).to_string()).chain(["+Inf".to_owned()]);
     let mut total = 0;
     for (bound, count) in bounds.zip(&buckets.counts) {
         total += count.load(Ordering::Relaxed);
         writeln!(out, "{name}_bucket{{{inner}{comma}le=\"{bound}\"}} {total}")?;
     }
     let sum = buckets.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
-    writeln!(
-        out,
-        "{name}_sum{labels} {sum}\n{name}_count{labels} {total}"
-    )
+    writeln!(out, "{name}_sum{labels} {sum}\n{name}_count{labels} {total}")
 }
 
 fn label_text(labels: &[(&str, &str)]) -> String {
     if labels.is_empty() {
         return String::new();
     }
-    let escape = |value: &str| {
-        value
-            .replace('\\', r"\\")
-            .replace('"', "\\\"")
-            .replace('\n', r"\n")
-    };
-    let pairs: Vec<_> = labels
-        .iter()
-        .map(|(label, value)| format!("{label}=\"{}\"", escape(value)))
-        .collect();
+    let escape = |value: &str| value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+    let pairs: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escape(value))).collect();
     format!("{{{}}}", pairs.join(","))
 }
 
@@ -222,19 +188,10 @@ mod tests {
     #[test]
     fn the_register_renders_as_prometheus_text() {
         let metrics = Metrics::default();
-        metrics
-            .counter("calls_total", "Calls.", &[("result", "answered")])
-            .add(2);
-        metrics
-            .counter("calls_total", "Calls.", &[("result", "answered")])
-            .add(1);
+        metrics.counter("calls_total", "Calls.", &[("result", "answered")]).add(2);
+        metrics.counter("calls_total", "Calls.", &[("result", "answered")]).add(1);
         metrics.gauge("active", "Now.", &[]).set(-1);
-        let seconds = metrics.histogram(
-            "frame_seconds",
-            "Frames.",
-            &[("tenant", "a\"b")],
-            &[1000, 10_000],
-        );
+        let seconds = metrics.histogram("frame_seconds", "Frames.", &[("tenant", "a\"b")], &[1000, 10_000]);
         seconds.observe(Duration::from_micros(1000));
         seconds.observe(Duration::from_micros(1001));
         seconds.observe(Duration::from_secs(1));
@@ -252,9 +209,7 @@ mod tests {
     fn more_label_values_than_the_bound_share_one_series() {
         let metrics = Metrics::default();
         for value in 0..SERIES_MAX + 50 {
-            metrics
-                .counter("many", "Many.", &[("v", &value.to_string())])
-                .add(1);
+            metrics.counter("many", "Many.", &[("v", &value.to_string())]).add(1);
         }
         let text = metrics.render();
         assert!(text.contains("many{v=\"other\"} 50\n"), "{text}");

@@ -40,20 +40,9 @@ struct Open {
 }
 
 enum Job {
-    Open {
-        file: u64,
-        name: String,
-    },
-    Packet {
-        file: u64,
-        at: SystemTime,
-        from: SocketAddr,
-        to: SocketAddr,
-        bytes: Box<[u8]>,
-    },
-    Close {
-        file: u64,
-    },
+    Open { file: u64, name: String },
+    Packet { file: u64, at: SystemTime, from: SocketAddr, to: SocketAddr, bytes: Box<[u8]> },
+    Close { file: u64 },
 }
 
 impl Captures {
@@ -65,35 +54,25 @@ impl Captures {
             file_bytes_max: u64::from(config.file_mb_max) << 20,
             total_bytes_left: u64::from(config.total_mb_max) << 20,
             open: HashMap::new(),
-            failed: metrics.counter(
-                "patchbay_pcap_errors_total",
-                "Captures that could not be written.",
-                &[],
-            ),
-            cut: metrics.counter(
-                "patchbay_pcap_cut_total",
-                "Packets beyond the bound of a capture or of all.",
-                &[],
-            ),
+            failed: metrics.counter("patchbay_pcap_errors_total", "Captures that could not be written.", &[]),
+            cut: metrics.counter("patchbay_pcap_cut_total", "Packets beyond the bound of a capture or of all.", &[]),
         };
-        std::thread::Builder::new()
-            .name("pcap".into())
-            .spawn(move || files.run(jobs))?;
+        std::thread::Builder::new().name("pcap".into()).spawn(move || files.run(jobs))?;
         Ok(Self {
             on: Arc::new(AtomicBool::new(config.enabled)),
             next: Arc::default(),
             writer,
-            dropped: metrics.counter(
-                "patchbay_pcap_dropped_total",
-                "Packets that found the queue full.",
-                &[],
-            ),
+            dropped: metrics.counter("patchbay_pcap_dropped_total", "Packets that found the queue full.", &[]),
         })
     }
 
     /// Returns whether it is on now.
     pub fn toggle(&self) -> bool {
         !self.on.fetch_xor(true, Ordering::Relaxed)
+    }
+
+    pub fn are_on(&self) -> bool {
+        self.on.load(Ordering::Relaxed)
     }
 
     /// Begins the capture of a call, if captures are on. `call` becomes part of the file's name.
@@ -103,27 +82,12 @@ impl Captures {
         }
         let file = self.next.fetch_add(1, Ordering::Relaxed);
         let safe = |c: char| {
-            if c.is_ascii_alphanumeric() || c == '-' {
-                c
-            } else {
-                '_'
-            }
+            if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }
         };
-        let seconds = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let call: String = call.chars().take(64).map(safe).collect();
-        let job = Job::Open {
-            file,
-            name: format!("{seconds}-{file}-{call}.pcap"),
-        };
-        self.queue(job).then(|| {
-            Capture(Arc::new(Open {
-                file,
-                captures: self.clone(),
-            }))
-        })
+        let job = Job::Open { file, name: format!("{seconds}-{file}-{call}.pcap") };
+        self.queue(job).then(|| Capture(Arc::new(Open { file, captures: self.clone() })))
     }
 
     fn queue(&self, job: Job) -> bool {
@@ -149,13 +113,7 @@ impl Capture {
     }
 
     fn packet(&self, at: SystemTime, from: SocketAddr, to: SocketAddr, bytes: Box<[u8]>) {
-        self.0.captures.queue(Job::Packet {
-            file: self.0.file,
-            at,
-            from,
-            to,
-            bytes,
-        });
+        self.0.captures.queue(Job::Packet { file: self.0.file, at, from, to, bytes });
     }
 }
 
@@ -187,22 +145,14 @@ impl Files {
         loop {
             match jobs.recv_timeout(flush_at.saturating_duration_since(Instant::now())) {
                 Ok(Job::Open { file, name }) => self.open(file, &name),
-                Ok(Job::Packet {
-                    file,
-                    at,
-                    from,
-                    to,
-                    bytes,
-                }) => self.write(file, &record(at, from, to, &bytes)),
+                Ok(Job::Packet { file, at, from, to, bytes }) => self.write(file, &record(at, from, to, &bytes)),
                 Ok(Job::Close { file }) => self.close(file),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             if Instant::now() >= flush_at {
                 flush_at = Instant::now() + FLUSH_EVERY;
-                self.open
-                    .values_mut()
-                    .for_each(|file| drop(file.out.flush()));
+                self.open.values_mut().for_each(|file| drop(file.out.flush()));
             }
         }
     }
@@ -216,13 +166,7 @@ impl Files {
         let path = self.dir.join(name);
         match std::fs::create_dir_all(&self.dir).and_then(|()| File::create_new(&path)) {
             Ok(out) => {
-                self.open.insert(
-                    file,
-                    OpenFile {
-                        out: BufWriter::new(out),
-                        bytes_left: self.file_bytes_max,
-                    },
-                );
+                self.open.insert(file, OpenFile { out: BufWriter::new(out), bytes_left: self.file_bytes_max });
                 self.write(file, &file_header());
             }
             Err(error) => {
@@ -272,12 +216,8 @@ mod tests {
     fn capture_of(dir: &std::path::Path, bytes: usize) -> Vec<u8> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            let found = std::fs::read_dir(dir)
-                .ok()
-                .and_then(|mut entries| entries.next()?.ok());
-            let content = found
-                .and_then(|entry| std::fs::read(entry.path()).ok())
-                .unwrap_or_default();
+            let found = std::fs::read_dir(dir).ok().and_then(|mut entries| entries.next()?.ok());
+            let content = found.and_then(|entry| std::fs::read(entry.path()).ok()).unwrap_or_default();
             if content.len() >= bytes || Instant::now() > deadline {
                 return content;
             }
@@ -290,20 +230,12 @@ mod tests {
     #[test]
     fn a_call_is_captured_while_on_and_keys_are_not_in_the_file() {
         let dir = folder("keys");
-        let config = Pcap {
-            enabled: false,
-            dir: dir.clone(),
-            file_mb_max: 1,
-            total_mb_max: 1,
-        };
+        let config = Pcap { enabled: false, dir: dir.clone(), file_mb_max: 1, total_mb_max: 1 };
         let captures = Captures::start(&config, &Metrics::default()).unwrap();
         assert!(captures.open("before").is_none(), "captures are off");
         assert!(captures.toggle());
         let capture = captures.open("../evil id").unwrap();
-        let (from, to) = (
-            "127.0.0.1:1".parse().unwrap(),
-            "127.0.0.1:2".parse().unwrap(),
-        );
+        let (from, to) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
         let message = b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0\r\n";
         capture.sip(UNIX_EPOCH, from, to, message);
         capture.rtp(UNIX_EPOCH, to, from, &[0x80; 172]);
@@ -312,29 +244,17 @@ mod tests {
         let content = capture_of(&dir, expect);
         assert_eq!(content.len(), expect);
         assert!(!content.windows(8).any(|window| window == b"c2VjcmV0"));
-        assert_eq!(
-            std::fs::read_dir(&dir).unwrap().count(),
-            1,
-            "the call's name stays within the folder"
-        );
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1, "the call's name stays within the folder");
     }
 
     #[test]
     fn a_capture_stops_at_its_bound() {
         let dir = folder("bound");
-        let config = Pcap {
-            enabled: true,
-            dir: dir.clone(),
-            file_mb_max: 1,
-            total_mb_max: 10,
-        };
+        let config = Pcap { enabled: true, dir: dir.clone(), file_mb_max: 1, total_mb_max: 10 };
         let metrics = Metrics::default();
         let captures = Captures::start(&config, &metrics).unwrap();
         let capture = captures.open("long").unwrap();
-        let (from, to) = (
-            "127.0.0.1:1".parse().unwrap(),
-            "127.0.0.1:2".parse().unwrap(),
-        );
+        let (from, to) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
         for _ in 0..40 {
             capture.rtp(UNIX_EPOCH, from, to, &[0; 60_000]);
         }

@@ -30,9 +30,7 @@ pub fn record(at: SystemTime, from: SocketAddr, to: SocketAddr, payload: &[u8]) 
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let udp = udp(from, to, payload);
     let (kind, ip) = match (from.ip().to_canonical(), to.ip().to_canonical()) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => {
-            (0x0800_u16, ipv4(from.octets(), to.octets(), udp.len()))
-        }
+        (IpAddr::V4(from), IpAddr::V4(to)) => (0x0800_u16, ipv4(from.octets(), to.octets(), udp.len())),
         (from, to) => (0x86dd, ipv6(octets_v6(from), octets_v6(to), udp.len())),
     };
     let length = (ETHERNET + ip.len() + udp.len()) as u32;
@@ -126,40 +124,20 @@ mod tests {
     #[test]
     fn a_record_carries_addresses_ports_time_and_checksums_that_add_up() {
         let at = UNIX_EPOCH + Duration::from_micros(1_700_000_000_123_456);
-        let v4 = record(
-            at,
-            "192.0.2.1:5060".parse().unwrap(),
-            "192.0.2.2:5070".parse().unwrap(),
-            b"odd",
-        );
+        let v4 = record(at, "192.0.2.1:5060".parse().unwrap(), "192.0.2.2:5070".parse().unwrap(), b"odd");
         assert_eq!(v4.len(), 16 + ETHERNET + IPV4 + UDP + 3);
-        assert_eq!(
-            u32::from_le_bytes(v4[0..4].try_into().unwrap()),
-            1_700_000_000
-        );
+        assert_eq!(u32::from_le_bytes(v4[0..4].try_into().unwrap()), 1_700_000_000);
         assert_eq!(u32::from_le_bytes(v4[4..8].try_into().unwrap()), 123_456);
         let ip = &v4[16 + ETHERNET..];
-        assert_eq!(
-            checksum([&ip[..IPV4]]),
-            0,
-            "a header with its checksum sums to nothing"
-        );
+        assert_eq!(checksum([&ip[..IPV4]]), 0, "a header with its checksum sums to nothing");
         assert_eq!(&ip[12..20], &[192, 0, 2, 1, 192, 0, 2, 2]);
         assert_eq!(&ip[IPV4..IPV4 + 6], &[0x13, 0xc4, 0x13, 0xce, 0, 11]);
         assert_eq!(&ip[IPV4 + UDP..], b"odd");
 
-        let v6 = record(
-            at,
-            "[2001:db8::1]:5060".parse().unwrap(),
-            "192.0.2.2:5070".parse().unwrap(),
-            b"even",
-        );
+        let v6 = record(at, "[2001:db8::1]:5060".parse().unwrap(), "192.0.2.2:5070".parse().unwrap(), b"even");
         let ip = &v6[16 + ETHERNET..];
         assert_eq!(ip[0], 0x60);
-        assert_eq!(
-            &ip[24..40],
-            &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 2]
-        );
+        assert_eq!(&ip[24..40], &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 2]);
         let pseudo = [&ip[8..40], &[0, 17, 0, 12]].concat();
         assert_eq!(checksum([&pseudo[..], &ip[IPV6..]]), 0);
     }
@@ -167,12 +145,7 @@ mod tests {
     #[test]
     fn a_message_longer_than_a_datagram_is_cut() {
         let long = vec![b'x'; 100_000];
-        let out = record(
-            UNIX_EPOCH,
-            "192.0.2.1:1".parse().unwrap(),
-            "192.0.2.2:2".parse().unwrap(),
-            &long,
-        );
+        let out = record(UNIX_EPOCH, "192.0.2.1:1".parse().unwrap(), "192.0.2.2:2".parse().unwrap(), &long);
         assert_eq!(out.len(), 16 + ETHERNET + 65_535);
     }
 }

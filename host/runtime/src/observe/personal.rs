@@ -17,11 +17,7 @@ pub struct Personal<T>(pub T);
 
 impl<T: fmt::Display> fmt::Display for Personal<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if SHOWN.load(Ordering::Relaxed) {
-            self.0.fmt(f)
-        } else {
-            f.write_str("<personal>")
-        }
+        if SHOWN.load(Ordering::Relaxed) { self.0.fmt(f) } else { f.write_str("<personal>") }
     }
 }
 
@@ -70,10 +66,7 @@ pub fn redact_crypto(message: &mut [u8]) {
             continue;
         }
         at += MARK.len();
-        while let Some(byte) = message
-            .get_mut(at)
-            .filter(|byte| !matches!(**byte, b'\r' | b'\n' | b'|' | b';'))
-        {
+        while let Some(byte) = message.get_mut(at).filter(|byte| !matches!(**byte, b'\r' | b'\n' | b'|' | b';')) {
             *byte = b'x';
             at += 1;
         }

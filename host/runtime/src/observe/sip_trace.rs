@@ -31,13 +31,7 @@ impl SipTrace {
     }
 
     /// Logs one message. Cost: an atomic load while off.
-    pub fn message(
-        &self,
-        direction: Direction,
-        transport: Transport,
-        remote: SocketAddr,
-        bytes: &[u8],
-    ) {
+    pub fn message(&self, direction: Direction, transport: Transport, remote: SocketAddr, bytes: &[u8]) {
         if self.0.load(Ordering::Relaxed) {
             tracing::info!(target: "sip_trace", "{}", as_text(direction, transport, remote, bytes));
         }
@@ -54,21 +48,10 @@ fn as_text(direction: Direction, transport: Transport, remote: SocketAddr, bytes
     // A terminal must not be steered by what a peer sends.
     let text: String = String::from_utf8_lossy(&message)
         .chars()
-        .map(|c| {
-            if c.is_control() && !matches!(c, '\n' | '\t') {
-                ' '
-            } else {
-                c
-            }
-        })
+        .map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { ' ' } else { c })
         .collect();
     let lines: Vec<_> = text.lines().map(str::trim_end).collect();
-    format!(
-        "{way} {}:{remote}, {} bytes\n{}",
-        scheme(transport),
-        bytes.len(),
-        lines.join("\n")
-    )
+    format!("{way} {}:{remote}, {} bytes\n{}", scheme(transport), bytes.len(), lines.join("\n"))
 }
 
 #[cfg(test)]
@@ -77,8 +60,7 @@ mod tests {
 
     #[test]
     fn a_traced_message_shows_direction_transport_and_text_but_neither_keys_nor_control_bytes() {
-        let message =
-            b"INVITE sip:a@b SIP/2.0\r\nX: \x1b[2J\xff\r\n\r\na=crypto:1 X inline:c2VjcmV0\r\n";
+        let message = b"INVITE sip:a@b SIP/2.0\r\nX: \x1b[2J\xff\r\n\r\na=crypto:1 X inline:c2VjcmV0\r\n";
         let remote = "203.0.113.7:5060".parse().unwrap();
         let text = as_text(Direction::Received, Transport::Tls, remote, message);
         assert_eq!(

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sip::framing::{Frame, FramingError, StreamReader};
 use sip::Flow;
+use sip::framing::{Frame, FramingError, StreamReader};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, WriteHalf};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -36,8 +36,7 @@ pub(super) enum Why {
 }
 
 impl Why {
-    pub const ALL: [Why; 6] =
-        [Why::Peer, Why::Asked, Why::Garbage, Why::UnfinishedMessage, Why::Idle, Why::Stalled];
+    pub const ALL: [Why; 6] = [Why::Peer, Why::Asked, Why::Garbage, Why::UnfinishedMessage, Why::Idle, Why::Stalled];
 
     pub fn as_str(self) -> &'static str {
         match self {

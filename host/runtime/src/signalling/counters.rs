@@ -50,9 +50,8 @@ const TRANSPORTS: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::T
 
 impl Counters {
     pub fn new(metrics: &Metrics) -> Self {
-        let by_transport = |name, help| {
-            TRANSPORTS.map(|transport| metrics.counter(name, help, &[("transport", scheme(transport))]))
-        };
+        let by_transport =
+            |name, help| TRANSPORTS.map(|transport| metrics.counter(name, help, &[("transport", scheme(transport))]));
         let udp = |reason| {
             metrics.counter("patchbay_udp_dropped_total", "Datagrams that reached no dialog.", &[("reason", reason)])
         };

@@ -36,11 +36,21 @@ use table::{Sent, Table};
 pub enum EdgeEvent {
     /// One whole message: a datagram, or what framing cut from a stream; also the head of one that cannot be read on, which
     /// may be answered before its connection closes.
-    Message { flow: Flow, bytes: Vec<u8> },
+    Message {
+        flow: Flow,
+        bytes: Vec<u8>,
+    },
     /// After the last message of the connection.
-    Closed { connection: ConnectionId },
-    Connected { id: ConnectId, flow: Flow },
-    ConnectFailed { id: ConnectId },
+    Closed {
+        connection: ConnectionId,
+    },
+    Connected {
+        id: ConnectId,
+        flow: Flow,
+    },
+    ConnectFailed {
+        id: ConnectId,
+    },
 }
 
 /// All listeners, bound and serving on the current tokio runtime. Dropping `edge` and `events` ends them.

@@ -41,7 +41,12 @@ impl Resolver {
     }
 
     /// Where to try, in order. Errors: no address.
-    pub async fn addresses(&self, host: &str, port: Option<u16>, transport: Transport) -> Result<Vec<SocketAddr>, String> {
+    pub async fn addresses(
+        &self,
+        host: &str,
+        port: Option<u16>,
+        transport: Transport,
+    ) -> Result<Vec<SocketAddr>, String> {
         let default_port = if transport == Transport::Tls { 5061 } else { 5060 };
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port.unwrap_or(default_port))]);

@@ -1,0 +1,380 @@
+//! The signalling task: the one place where SIP, calls, media and bots meet. It owns every state machine and no socket;
+//! each input is handed to the machine it concerns, and all outputs are carried out before the next one is taken.
+//!
+//!     sockets --EdgeEvent--> Endpoint --Event--> Calls --Output--> media shards, bots, ports
+//!        ^------Output::Send----|  ^----Command----|  ^-----ShardEvent, BotPlaneEvent-----|
+
+mod addresses;
+mod capture;
+mod record;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use call::{CallId, Calls, Input, LegOpening, Output, Ports, PortsWanted};
+use media::{DigitTiming, JitterBounds, Leg, LegEvent, LegParams};
+use tokio::sync::mpsc;
+
+pub use addresses::MediaAddress;
+pub use capture::Witness;
+pub use record::Record;
+
+use crate::bots::{BotPlaneEvent, Bots};
+use crate::config;
+use crate::media_shard::{MediaShard, ShardCommand, ShardEvent, Tap};
+use crate::observe::{Direction, SipTrace};
+use crate::rtp_ports::{PortPair, RtpPorts};
+use crate::signalling::{Edge, EdgeEvent};
+
+/// Inputs taken in one go before the outputs are carried out.
+const BATCH_MAX: usize = 64;
+/// Counters are copied to the metrics, and the wall clock looked at, so often.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// What others ask of the running host.
+#[derive(Debug)]
+pub enum Request {
+    Drain {
+        limit: Duration,
+    },
+    ToggleSipTrace,
+    TogglePcap,
+    /// The bots of the folder have changed.
+    Routing(Arc<call::Routing>),
+}
+
+/// Everything that the task owns.
+pub struct Core {
+    pub endpoint: sip::Endpoint,
+    pub calls: Calls,
+    pub edge: Edge,
+    pub trace: SipTrace,
+    pub bots: Bots,
+    pub shards: Vec<MediaShard>,
+    pub ports: RtpPorts,
+    pub registry: Arc<plugin::Registry>,
+    pub witness: Witness,
+    pub record: Record,
+    pub addresses: Vec<MediaAddress>,
+    pub rtp: config::Rtp,
+    pub jitter: config::Jitter,
+    pub seats: HashMap<CallId, Seat>,
+    pub edge_events: mpsc::Receiver<EdgeEvent>,
+    pub bot_events: mpsc::UnboundedReceiver<BotPlaneEvent>,
+    pub shard_events: mpsc::UnboundedReceiver<ShardEvent>,
+    pub requests: mpsc::Receiver<Request>,
+}
+
+/// What the host holds for one call.
+#[derive(Default)]
+pub struct Seat {
+    span: Option<tracing::Span>,
+    sip_call_id: String,
+    shard: usize,
+    ports: Option<PortPair>,
+    rtp_port: Option<u16>,
+    rtp_local: Option<SocketAddr>,
+    underruns: u64,
+    overruns: u64,
+}
+
+impl Core {
+    /// Runs until the host has drained.
+    pub async fn run(mut self) {
+        let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        housekeeping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            let due = self.poll_timeout();
+            tokio::select! {
+                Some(event) = self.edge_events.recv() => {
+                    self.take_edge(event);
+                    for _ in 1..BATCH_MAX {
+                        let Ok(event) = self.edge_events.try_recv() else { break };
+                        self.take_edge(event);
+                    }
+                }
+                Some(event) = self.bot_events.recv() => self.take_bot(event),
+                Some(event) = self.shard_events.recv() => self.take_shard(event),
+                Some(request) = self.requests.recv() => self.take_request(request),
+                () = tokio::time::sleep_until(due.into()) => self.fire_timers(),
+                _ = housekeeping.tick() => self.keep_house(),
+            }
+            if self.carry_out_all() {
+                break;
+            }
+        }
+        self.shards.iter_mut().for_each(MediaShard::stop);
+        self.bots.stop();
+        // What is still queued for a peer, the answer to its last BYE for one, is written first.
+        drop(self.edge_events);
+        self.edge.close_all().await;
+    }
+
+    fn poll_timeout(&self) -> Instant {
+        let far = Instant::now() + Duration::from_secs(3600);
+        [self.endpoint.poll_timeout(), self.calls.poll_timeout()].into_iter().flatten().min().unwrap_or(far)
+    }
+
+    fn fire_timers(&mut self) {
+        let now = Instant::now();
+        self.endpoint.handle_timeout(now);
+        self.calls.handle_timeout(now);
+    }
+
+    fn keep_house(&mut self) {
+        self.calls.handle(Input::WallClock(wall_clock()), Instant::now());
+        self.record.endpoint(self.endpoint.counters());
+        self.record.calls_active.set(self.seats.len() as i64);
+        self.record.rtp_ports_free.set((self.ports.pairs() - self.ports.taken()) as i64);
+    }
+
+    fn take_edge(&mut self, event: EdgeEvent) {
+        let now = Instant::now();
+        match event {
+            EdgeEvent::Message { flow, bytes } => {
+                self.witness.message(Direction::Received, &flow, &bytes);
+                self.endpoint.handle(sip::Input::Message { flow, bytes: &bytes }, now);
+                if let Some(connection) = flow.connection {
+                    self.edge.set_carries_dialogs(connection, self.endpoint.flow_carries_dialogs(connection));
+                }
+            }
+            EdgeEvent::Closed { connection } => self.endpoint.handle(sip::Input::Closed { connection }, now),
+            EdgeEvent::Connected { id, flow } => self.endpoint.handle(sip::Input::Connected { id, flow }, now),
+            EdgeEvent::ConnectFailed { id } => self.endpoint.handle(sip::Input::ConnectFailed { id }, now),
+        }
+    }
+
+    fn take_bot(&mut self, event: BotPlaneEvent) {
+        let input = match event {
+            BotPlaneEvent::Started { call, result } => Input::BotStarted { call, result },
+            BotPlaneEvent::Act { call, act } => Input::Bot { call, act },
+            BotPlaneEvent::Faulted { call, why } => Input::BotFaulted { call, why },
+            BotPlaneEvent::FallbackPlayed { call } => Input::FallbackPlayed { call },
+            BotPlaneEvent::Ended { call, mut stats } => {
+                if let Some(seat) = self.seats.get(&call) {
+                    stats.underruns += seat.underruns;
+                    stats.overruns += seat.overruns;
+                }
+                Input::BotEnded { call, stats }
+            }
+        };
+        self.calls.handle(input, Instant::now());
+    }
+
+    fn take_shard(&mut self, event: ShardEvent) {
+        let input = match event {
+            ShardEvent::Leg { call, event } => {
+                if let LegEvent::DigitsSent { id } | LegEvent::DigitsCancelled { id } = event {
+                    self.bots.event(call, plugin::Event::DigitsSent { id });
+                }
+                Input::Leg { call, event }
+            }
+            ShardEvent::Closed { call, stats, underruns, overruns } => {
+                if let Some(seat) = self.seats.get_mut(&call) {
+                    (seat.underruns, seat.overruns) = (underruns, overruns);
+                }
+                Input::LegClosed { call, stats }
+            }
+        };
+        self.calls.handle(input, Instant::now());
+    }
+
+    fn take_request(&mut self, request: Request) {
+        let now = Instant::now();
+        match request {
+            Request::Drain { limit } => {
+                tracing::info!(limit_s = limit.as_secs(), calls = self.seats.len(), "draining: no new calls");
+                self.record.draining.set(1);
+                self.endpoint.handle(sip::Input::Command(sip::Command::Drain), now);
+                self.calls.handle(Input::Drain { limit }, now);
+            }
+            Request::ToggleSipTrace => tracing::info!(on = self.trace.toggle(), "SIP trace"),
+            Request::TogglePcap => tracing::info!(on = self.witness.captures.toggle(), "captures of new calls"),
+            Request::Routing(routing) => self.calls.handle(Input::Routing(routing), now),
+        }
+    }
+
+    /// Carries out what the machines ask for until none asks for more. True: the host has drained.
+    fn carry_out_all(&mut self) -> bool {
+        let mut drained = false;
+        loop {
+            let mut idle = true;
+            while let Some(output) = self.endpoint.poll_output() {
+                idle = false;
+                self.carry_out_sip(output);
+            }
+            while let Some(output) = self.calls.poll_output() {
+                idle = false;
+                drained |= matches!(output, Output::Drained);
+                self.carry_out_call(output);
+            }
+            if idle {
+                return drained;
+            }
+        }
+    }
+
+    fn carry_out_sip(&mut self, output: sip::Output) {
+        match output {
+            sip::Output::Send { flow, bytes } => {
+                self.witness.message(Direction::Sent, &flow, &bytes);
+                self.edge.send(flow, bytes);
+            }
+            sip::Output::Connect { id, target } => self.edge.connect(id, target),
+            sip::Output::Event(event) => self.calls.handle(Input::Sip(event), Instant::now()),
+        }
+    }
+
+    fn carry_out_call(&mut self, output: Output) {
+        let now = Instant::now();
+        match output {
+            Output::Sip(command) => self.endpoint.handle(sip::Input::Command(command), now),
+            Output::OpenPorts { call, want } => self.open_ports(call, &want, now),
+            Output::FreePorts { call } => self.free_ports(call, now),
+            Output::StartBot { call, start } => self.start_bot(call, &start, now),
+            Output::OpenLeg { call, leg } => self.open_leg(call, *leg, now),
+            Output::UpdateLeg { call, negotiated } => self.command(call, ShardCommand::Update { call, negotiated }),
+            Output::CloseLeg { call } => self.command(call, ShardCommand::Close { call }),
+            Output::SendDigits { call, id, keys } => self.command(call, ShardCommand::SendDigits { call, id, keys }),
+            Output::BotEvent { call, event } => self.tell_bot(call, event),
+            Output::PlayFallback { call, prompt } => self.bots.play_fallback(call, &prompt),
+            Output::CloseBot { call } => {
+                if let Some(seat) = self.seats.get(&call) {
+                    self.shards[seat.shard].legs -= 1;
+                }
+                self.bots.close(call);
+            }
+            Output::Milestone { call, milestone } => self.note_milestone(call, &milestone),
+            Output::Summary(summary) => {
+                self.record.summary(&summary);
+                self.witness.end(&summary.sip_call_id);
+            }
+            Output::Drained => tracing::info!("drained: no call is left"),
+        }
+    }
+
+    fn command(&self, call: CallId, command: ShardCommand) {
+        if let Some(seat) = self.seats.get(&call) {
+            self.shards[seat.shard].command(command);
+        }
+    }
+
+    fn note_milestone(&mut self, call: CallId, milestone: &call::Milestone) {
+        if let call::Milestone::Received { sip_call_id, trunk, .. } = milestone {
+            let shown = if self.record.shows_personal() {
+                sip_call_id.as_str()
+            } else {
+                sip_call_id.split('@').next().unwrap_or("")
+            };
+            let span = tracing::info_span!(
+                "call",
+                call = call.0,
+                sip_call_id = shown,
+                trunk,
+                tenant = tracing::field::Empty,
+                generation = tracing::field::Empty
+            );
+            let seat = self.seats.entry(call).or_default();
+            seat.sip_call_id.clone_from(sip_call_id);
+            seat.span = Some(span);
+        }
+        let span = self.seats.get(&call).and_then(|seat| seat.span.clone()).unwrap_or_else(tracing::Span::none);
+        if let call::Milestone::Routed { tenant, .. } = milestone {
+            span.record("tenant", tenant.as_str());
+        }
+        self.record.milestone(&span, milestone);
+        if let call::Milestone::Over { .. } = milestone {
+            self.seats.remove(&call);
+        }
+    }
+
+    fn open_ports(&mut self, call: CallId, want: &PortsWanted, now: Instant) {
+        let chosen =
+            self.addresses.get(usize::from(want.listener.0)).and_then(|address| address.choose(&self.rtp, want.peer));
+        let chosen = chosen.filter(|chosen| chosen.bind.is_ipv6() == want.ipv6);
+        let opened = chosen.and_then(|chosen| Some((chosen.advertised, self.ports.open(chosen.bind, now)?)));
+        let Some((advertised, pair)) = opened else {
+            return self.calls.handle(Input::PortsExhausted { call }, now);
+        };
+        let ports = Ports { advertised, rtp: pair.rtp_port, rtcp: pair.rtp_port + 1 };
+        let seat = self.seats.entry(call).or_default();
+        seat.rtp_port = Some(pair.rtp_port);
+        seat.rtp_local = pair.rtp.local_addr().ok();
+        seat.ports = Some(pair);
+        self.calls.handle(Input::PortsOpened { call, ports }, now);
+    }
+
+    fn free_ports(&mut self, call: CallId, now: Instant) {
+        let Some(seat) = self.seats.get_mut(&call) else { return };
+        seat.ports = None;
+        if let Some(port) = seat.rtp_port.take() {
+            self.ports.release(port, now);
+        }
+    }
+
+    fn start_bot(&mut self, call: CallId, start: &call::BotStart, now: Instant) {
+        let seat = self.seats.entry(call).or_default();
+        // The leg and its bot share a number: the media thread wakes the lane that runs the bot.
+        seat.shard = (0..self.shards.len()).min_by_key(|shard| self.shards[*shard].legs).unwrap_or(0);
+        self.shards[seat.shard].legs += 1;
+        let name = &start.route.plugin;
+        let generation =
+            self.registry.current(name).ok_or_else(|| format!("there is no build of `{name}` that can run"));
+        let span = seat.span.clone().unwrap_or_else(tracing::Span::none);
+        if let Ok(generation) = &generation {
+            span.record("generation", generation.number);
+        }
+        self.bots.start_bot(call, seat.shard, start, generation, span, now, wall_clock().unix_ms);
+    }
+
+    fn open_leg(&mut self, call: CallId, opening: LegOpening, now: Instant) {
+        let Some(seat) = self.seats.get_mut(&call) else { return };
+        let (Some(ports), Some(ends)) = (seat.ports.take(), self.bots.take_media_ends(call)) else { return };
+        ends.shared.wants_frames.store(opening.frames, std::sync::atomic::Ordering::Relaxed);
+        let ptime_ms = opening.negotiated.send_ptime_ms;
+        let tap =
+            seat.rtp_local.and_then(|local| Some(Tap { capture: self.witness.capture_of(&seat.sip_call_id)?, local }));
+        let leg = Box::new(Leg::new(leg_params(opening, self.jitter), now));
+        self.shards[seat.shard].command(ShardCommand::Open { call, leg, ports, ends: Box::new(ends), ptime_ms, tap });
+    }
+
+    fn tell_bot(&mut self, call: CallId, event: call::BotEvent) {
+        let event = match event {
+            call::BotEvent::Answered => {
+                self.command(call, ShardCommand::Answered { call });
+                plugin::Event::Answered
+            }
+            call::BotEvent::Hold => plugin::Event::Hold,
+            call::BotEvent::Resume => plugin::Event::Resume,
+            call::BotEvent::Digit { key } => plugin::Event::Digit { key, tick: 0 },
+            call::BotEvent::DigitsSent { id } => plugin::Event::DigitsSent { id },
+            call::BotEvent::Hangup { by, cause } => {
+                plugin::Event::Hangup { by: by.as_str().to_owned(), cause: cause.as_str().to_owned() }
+            }
+        };
+        self.bots.event(call, event);
+    }
+}
+
+fn leg_params(opening: LegOpening, jitter: config::Jitter) -> LegParams {
+    LegParams {
+        seed: u64::from(opening.ssrc),
+        negotiated: opening.negotiated,
+        ssrc: opening.ssrc,
+        first_sequence: opening.first_sequence,
+        first_timestamp: opening.first_timestamp,
+        cname: opening.cname,
+        media_networks: opening.media_networks,
+        sdp_address_allowed: opening.sdp_address_allowed,
+        jitter: JitterBounds { min_ms: jitter.min_ms, max_ms: jitter.max_ms, ..JitterBounds::default() },
+        media_timeout: opening.media_timeout,
+        digits: DigitTiming::default(),
+    }
+}
+
+pub fn wall_clock() -> call::WallClock {
+    let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    call::WallClock { at: Instant::now(), unix_ms }
+}

@@ -1,0 +1,142 @@
+//! From the configuration to what each machine is made with.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use call::{Called, Fallback, Route, Routing, Settings, Trunk};
+use sip::{EndpointConfig, ListenerConfig, TrunkConfig};
+
+use crate::config::{CALLED, Config, Network};
+use crate::core::MediaAddress;
+use crate::signalling::Listening;
+
+/// The longest fall-back prompt.
+const PROMPT_SECONDS_MAX: u32 = 30;
+
+/// How peers are told to reach each listener.
+pub fn endpoint_config(config: &Config, listeners: &[Listening]) -> EndpointConfig {
+    let listeners = listeners.iter().map(|listener| ListenerConfig {
+        transport: listener.transport,
+        advertised_host: listener.advertised_host.clone(),
+        advertised_port: listener.advertised_port,
+        local_host: Some(listener.local_host.clone()),
+        local_port: listener.local.port(),
+        localnet: listener
+            .localnet
+            .iter()
+            .map(|Network(net)| sip::Network { address: net.addr(), prefix: net.prefix_len() })
+            .collect(),
+    });
+    EndpointConfig {
+        listeners: listeners.collect(),
+        trunks: config.trunks.iter().map(|trunk| TrunkConfig { trusted: trunk.trusted }).collect(),
+        user_agent: concat!("patchbay/", env!("CARGO_PKG_VERSION")).to_owned(),
+        limits: sip::Limits::default(),
+    }
+}
+
+/// Where the RTP of each listener's calls binds, and what SDP says of it.
+pub fn media_addresses(listeners: &[Listening]) -> Vec<MediaAddress> {
+    let address = |listener: &Listening| MediaAddress {
+        listener: listener.local.ip(),
+        advertised: listener.advertised_host.parse().ok(),
+        localnet: listener.localnet.clone(),
+    };
+    listeners.iter().map(address).collect()
+}
+
+/// What the calls depend on. `bots`: every bot that a route of `{called}` reaches, broken ones included.
+pub fn settings(config: &Config, bots: &[String]) -> anyhow::Result<Settings> {
+    let trunks = config.trunks.iter().map(|trunk| Trunk {
+        name: trunk.name.clone(),
+        trusted: trunk.trusted,
+        require_pai: trunk.require_pai,
+        codecs: trunk.codecs.iter().map(|codec| (*codec).into()).collect(),
+        srtp: trunk.srtp.into(),
+        media_networks: if trunk.media_networks.is_empty() { &trunk.networks } else { &trunk.media_networks }
+            .iter()
+            .map(|network| network.0)
+            .collect(),
+        sdp_address_allowed: trunk.media_networks.is_empty(),
+        max_calls: None,
+    });
+    let limits = call::Limits {
+        calls: config.limits.calls,
+        media_timeout: Duration::from_secs(config.media_timeout_s.into()),
+        ..call::Limits::default()
+    };
+    Ok(Settings { trunks: trunks.collect(), routing: Arc::new(routing(config, bots)?), tenants: Vec::new(), limits })
+}
+
+/// The routes, those of `{called}` spelt out for each bot.
+pub fn routing(config: &Config, bots: &[String]) -> anyhow::Result<Routing> {
+    let mut routes = Vec::new();
+    for (index, route) in config.routes.iter().enumerate() {
+        let base = Route {
+            name: format!("{index}"),
+            trunk: route.trunk.clone(),
+            called: match (&route.called, &route.called_prefix) {
+                (Some(called), _) => Called::Exact(called.clone()),
+                (None, prefix) => Called::Prefix(prefix.clone().unwrap_or_default()),
+            },
+            tenant: route.tenant.clone(),
+            plugin: route.plugin.clone(),
+            config: bot_config(route).with_context(|| format!("routes[{index}].config"))?,
+            fallback: route.fallback_prompt.as_ref().map(|prompt| Fallback { prompt: prompt.display().to_string() }),
+            ring: route.ring,
+            max_calls: route.calls,
+        };
+        if route.plugin == CALLED {
+            let reached = bots.iter().filter(|bot| route.fits(route.trunk.as_deref().unwrap_or(""), bot));
+            routes.extend(reached.map(|bot| Route {
+                called: Called::Exact(bot.clone()),
+                plugin: bot.clone(),
+                ..base.clone()
+            }));
+        } else {
+            routes.push(base);
+        }
+    }
+    Ok(Routing::new(routes))
+}
+
+fn bot_config(route: &crate::config::Route) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
+    let text = route.bot_config().map_err(anyhow::Error::msg)?;
+    if text.is_empty() {
+        return Ok(serde_json::Map::new());
+    }
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// Every fall-back prompt that a route names, read once.
+pub fn prompts(config: &Config) -> anyhow::Result<HashMap<String, Arc<[i16]>>> {
+    let mut prompts = HashMap::new();
+    for path in config.routes.iter().filter_map(|route| route.fallback_prompt.as_ref()) {
+        let samples = read_prompt(path).with_context(|| format!("fallback_prompt {}", path.display()))?;
+        prompts.insert(path.display().to_string(), samples.into());
+    }
+    Ok(prompts)
+}
+
+/// Shape: WAV, 8 kHz, mono, 16 bit.
+pub fn read_prompt(path: &Path) -> anyhow::Result<Vec<i16>> {
+    let mut wav = hound::WavReader::open(path)?;
+    let spec = wav.spec();
+    if (spec.sample_rate, spec.channels, spec.bits_per_sample) != (8000, 1, 16)
+        || spec.sample_format != hound::SampleFormat::Int
+    {
+        bail!(
+            "is {} Hz, {} channels, {} bit; it must be 8000 Hz, mono, 16 bit",
+            spec.sample_rate,
+            spec.channels,
+            spec.bits_per_sample
+        );
+    }
+    if wav.duration() > PROMPT_SECONDS_MAX * spec.sample_rate {
+        bail!("is longer than {PROMPT_SECONDS_MAX} s");
+    }
+    Ok(wav.samples::<i16>().collect::<Result<_, _>>()?)
+}
