@@ -143,3 +143,10 @@ fn a_new_ptime_counts_from_the_next_slot_on() {
     assert_eq!(stamps, [0, 20, 40, 60, 80, 100, 140, 180, 220, 260]);
     assert!(after.iter().all(|packet| !packet.marker && packet.payload.len() == 320));
 }
+
+#[test]
+fn the_first_sequence_number_is_below_2_to_the_15() {
+    let mut params = params(negotiated());
+    params.first_sequence = 0xffff;
+    assert_eq!(Caller::new(params).sent(&mut ()).map(|packet| packet.sequence), Some(0x7fff));
+}
