@@ -5,29 +5,18 @@ use crate::message::{HeaderName, Headers, Request, Response};
 /// The SDP of a request, alone or as a part of multipart. Shape: bytes as sent. None: there is none.
 /// Cost: no allocation without multipart. A body without Content-Type that starts like SDP is taken for it.
 pub fn session_of(request: &Request) -> Option<&[u8]> {
-    find(
-        request.headers(),
-        request.content_type().as_deref(),
-        request.body(),
-    )
+    find(request.headers(), request.content_type().as_deref(), request.body())
 }
 
 /// The same of a response.
 pub fn session_of_response(response: &Response) -> Option<&[u8]> {
-    find(
-        response.headers(),
-        response.content_type().as_deref(),
-        response.body(),
-    )
+    find(response.headers(), response.content_type().as_deref(), response.body())
 }
 
 /// False if the sender says that the body may be ignored. Source: RFC 3261 20.11.
 pub(crate) fn is_required(request: &Request) -> bool {
-    let disposition = request
-        .headers()
-        .get_text(HeaderName::ContentDisposition)
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+    let disposition =
+        request.headers().get_text(HeaderName::ContentDisposition).unwrap_or_default().to_ascii_lowercase();
     let compact: String = disposition.split_whitespace().collect();
     !compact.contains(";handling=optional")
 }
@@ -83,11 +72,7 @@ fn is_of_type(head: &[u8], wanted: &[u8]) -> bool {
             return false;
         };
         let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
-        let kind = value
-            .split(|&b| b == b';')
-            .next()
-            .unwrap_or_default()
-            .trim_ascii();
+        let kind = value.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
         (name.eq_ignore_ascii_case(b"content-type") || name.eq_ignore_ascii_case(b"c"))
             && kind.eq_ignore_ascii_case(wanted)
     })

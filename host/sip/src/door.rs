@@ -79,34 +79,17 @@ pub enum Command {
     /// 180.
     Ring { dialog: DialogId },
     /// 200 to the INVITE.
-    Answer {
-        dialog: DialogId,
-        sdp: Vec<u8>,
-        headers: Vec<(String, String)>,
-    },
+    Answer { dialog: DialogId, sdp: Vec<u8>, headers: Vec<(String, String)> },
     /// A final refusal of the INVITE, or of the first offer.
-    Reject {
-        dialog: DialogId,
-        rejection: Rejection,
-    },
+    Reject { dialog: DialogId, rejection: Rejection },
     /// 200 to the re-INVITE or UPDATE that [`Event::Offer`] reported. `sdp` is empty for one that carried none by UPDATE.
     AcceptOffer { dialog: DialogId, sdp: Vec<u8> },
     /// The session stays as it was.
-    RejectOffer {
-        dialog: DialogId,
-        rejection: Rejection,
-    },
+    RejectOffer { dialog: DialogId, rejection: Rejection },
     /// Ends an established dialog; for one whose 200 has no ACK yet, as soon as RFC 3261 15 allows.
-    Bye {
-        dialog: DialogId,
-        reason: Option<Reason>,
-    },
+    Bye { dialog: DialogId, reason: Option<Reason> },
     /// One digit by INFO (application/dtmf-relay).
-    InfoDigit {
-        dialog: DialogId,
-        digit: char,
-        duration_ms: u32,
-    },
+    InfoDigit { dialog: DialogId, digit: char, duration_ms: u32 },
     /// Calls out. Used by `patchbay call` and by tests; answers come as `Event::Ringing`, `Accepted`, `Rejected`.
     Invite(Box<OutgoingInvite>),
     /// The answer to the offer that came in the 2xx to an INVITE or re-INVITE of ours without one; goes out in the ACK.
@@ -181,22 +164,12 @@ pub struct Target {
 #[derive(Debug)]
 pub enum Event {
     /// A new INVITE, 100 already sent. Answered by `Command::Answer` or `Reject`.
-    Invite {
-        dialog: DialogId,
-        flow: Flow,
-        request: Box<Request>,
-    },
+    Invite { dialog: DialogId, flow: Flow, request: Box<Request> },
     /// The 200 was acknowledged. `sdp` is the answer to an offer that our 200 carried, if it did.
-    Acknowledged {
-        dialog: DialogId,
-        sdp: Option<Vec<u8>>,
-    },
+    Acknowledged { dialog: DialogId, sdp: Option<Vec<u8>> },
     /// A re-INVITE or UPDATE. `sdp` None: a re-INVITE that asks us to offer, or an UPDATE without a session
     /// (which the endpoint answers by itself and does not report).
-    Offer {
-        dialog: DialogId,
-        sdp: Option<Vec<u8>>,
-    },
+    Offer { dialog: DialogId, sdp: Option<Vec<u8>> },
     /// The answer that came in the ACK of a re-INVITE without SDP, or in the 200 to our own re-INVITE.
     OfferAnswered { dialog: DialogId, sdp: Vec<u8> },
     /// Our own re-INVITE was refused; the session stays as it was.
@@ -204,18 +177,11 @@ pub enum Event {
     /// The peer took its offer back (CANCEL), or we were too slow: the session stays as it was.
     OfferWithdrawn { dialog: DialogId },
     /// A digit by INFO; the endpoint has answered 200.
-    InfoDigit {
-        dialog: DialogId,
-        digit: char,
-        duration_ms: u32,
-    },
+    InfoDigit { dialog: DialogId, digit: char, duration_ms: u32 },
     /// UAC: a provisional answer above 100.
     Ringing { dialog: DialogId, status: u16 },
     /// UAC: 200 received, ACK sent; or, if our INVITE had no offer, held until [`Command::Acknowledge`].
-    Accepted {
-        dialog: DialogId,
-        response: Box<Response>,
-    },
+    Accepted { dialog: DialogId, response: Box<Response> },
     /// The dialog is over, or never came to be. Exactly one for each `Invite`, and the last event of its call.
     Ended { dialog: DialogId, ending: Ending },
 }

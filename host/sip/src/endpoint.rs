@@ -87,10 +87,7 @@ impl Endpoint {
         match input {
             Input::Message { flow, bytes } => self.receive(flow, bytes, now),
             Input::Closed { connection } => self.connection_closed(connection, now),
-            Input::Connected {
-                id: ConnectId(id),
-                flow,
-            } => self.connected(id, flow, now),
+            Input::Connected { id: ConnectId(id), flow } => self.connected(id, flow, now),
             Input::ConnectFailed { id: ConnectId(id) } => self.connect_failed(id, now),
             Input::Command(command) => self.obey(command, now),
         }
@@ -110,9 +107,7 @@ impl Endpoint {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some((owner, timer)) = self.deadlines.take_due(now) {
             match owner {
-                Owner::Transaction(id) => {
-                    self.drive(id, crate::transaction::On::Timer(timer), None, now)
-                }
+                Owner::Transaction(id) => self.drive(id, crate::transaction::On::Timer(timer), None, now),
                 Owner::Dialog(id) => self.dialog_timer(id, timer, now),
                 Owner::Connect(id) => self.connect_failed(id, now),
             }
@@ -151,22 +146,12 @@ impl Endpoint {
     fn obey(&mut self, command: Command, now: Instant) {
         match command {
             Command::Ring { dialog } => self.ring(dialog, now),
-            Command::Answer {
-                dialog,
-                sdp,
-                headers,
-            } => self.answer(dialog, sdp, &headers, now),
+            Command::Answer { dialog, sdp, headers } => self.answer(dialog, sdp, &headers, now),
             Command::Reject { dialog, rejection } => self.reject(dialog, &rejection, now),
             Command::AcceptOffer { dialog, sdp } => self.accept_offer(dialog, sdp, now),
-            Command::RejectOffer { dialog, rejection } => {
-                self.reject_offer(dialog, &rejection, now)
-            }
+            Command::RejectOffer { dialog, rejection } => self.reject_offer(dialog, &rejection, now),
             Command::Bye { dialog, reason } => self.hang_up(dialog, reason, now),
-            Command::InfoDigit {
-                dialog,
-                digit,
-                duration_ms,
-            } => self.send_info_digit(dialog, digit, duration_ms, now),
+            Command::InfoDigit { dialog, digit, duration_ms } => self.send_info_digit(dialog, digit, duration_ms, now),
             Command::Invite(invite) => self.invite(*invite, now),
             Command::Acknowledge { dialog, sdp } => self.acknowledge(dialog, sdp, now),
             Command::Reinvite { dialog, sdp } => self.reinvite(dialog, sdp, now),

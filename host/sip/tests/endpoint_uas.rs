@@ -113,7 +113,8 @@ fn several_record_routes_are_copied_and_followed_in_order() {
 
 #[test]
 fn each_request_gets_the_status_the_rfcs_say() {
-    let cases: &[(&str, String, u16, &[(&str, &str)])] = &[
+    type Case = (&'static str, String, u16, &'static [(&'static str, &'static str)]);
+    let cases: &[Case] = &[
         (
             "OPTIONS",
             request("OPTIONS", "o", "", 1, "", ""),
@@ -424,7 +425,8 @@ fn digits_by_info_are_read_in_every_spelling() {
     let mut host = Host::on(Transport::Tcp);
     let text = invite("digits", 1, "");
     let (_, tag) = host.call(tcp(), &text);
-    let cases: [(&str, &str, u16, Option<(char, u32)>); 11] = [
+    type Case = (&'static str, &'static str, u16, Option<(char, u32)>);
+    let cases: [Case; 11] = [
         ("application/dtmf-relay", "Signal=5\r\nDuration=160", 200, Some(('5', 160))),
         ("application/dtmf-relay", "signal = *\r\nduration = 90\r\n", 200, Some(('*', 90))),
         ("Application/DTMF-Relay", "Duration=1\nSignal=11\n", 200, Some(('#', 1))),

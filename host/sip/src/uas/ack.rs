@@ -16,7 +16,7 @@ impl Endpoint {
     /// An ACK within a dialog. One that acknowledges nothing (again, or too late) is dropped.
     pub(crate) fn acknowledged(&mut self, id: DialogId, flow: Flow, request: &Request, now: Instant) {
         let waiting = self.dialogs.get(&id).and_then(|dialog| dialog.unacknowledged.as_ref());
-        if !waiting.is_some_and(|waiting| waiting.cseq == request.cseq().number) {
+        if waiting.is_none_or(|waiting| waiting.cseq != request.cseq().number) {
             return self.drop_counted(DropReason::StrayAck);
         }
         self.move_dialog(id, flow);

@@ -10,6 +10,7 @@ use crate::endpoint::dialogs::reason_value;
 use crate::endpoint::transactions::{Answer, TransactionId};
 use crate::endpoint::{Endpoint, Owner};
 use crate::message::{HeaderName, Request};
+use crate::session_timer::SessionTimer;
 use crate::timers::{T1, T1_64, Timer};
 use crate::uri::{Scheme, Uri};
 
@@ -20,7 +21,7 @@ impl Endpoint {
     pub(super) fn serve_invite(&mut self, id: TransactionId, flow: Flow, request: Request, now: Instant) {
         let (target, session) = match self.admit(flow, &request) {
             Ok(admitted) => admitted,
-            Err(answer) => return self.respond(id, answer, now),
+            Err(answer) => return self.respond(id, *answer, now),
         };
         self.respond(id, trying(&request), now);
         let dialog_id = DialogId(self.next_id());
@@ -47,25 +48,21 @@ impl Endpoint {
     }
 
     /// What an INVITE must have to make a dialog. Errors: the refusal.
-    fn admit(
-        &self,
-        flow: Flow,
-        request: &Request,
-    ) -> Result<(Uri, Option<crate::session_timer::SessionTimer>), Answer> {
+    fn admit(&self, flow: Flow, request: &Request) -> Result<(Uri, Option<SessionTimer>), Box<Answer>> {
         if self.draining {
-            return Err(Answer::new(503));
+            return Err(Box::new(Answer::new(503)));
         }
         if self.dialogs.len() >= self.config.limits.dialogs {
-            return Err(self.overloaded());
+            return Err(Box::new(self.overloaded()));
         }
         let trusted = self.config.trunks.get(usize::from(flow.trunk.0)).is_some_and(|trunk| trunk.trusted);
         if !trusted && !self.is_our_host(request.uri()) {
-            return Err(Answer::new(404));
+            return Err(Box::new(Answer::new(404)));
         }
         // RFC 3261 8.1.1.8: exactly one, and it must be a place to send to.
         let target = target_of(request.contact());
         let Some(target) = target.filter(|_| request.headers().values(HeaderName::Contact).count() == 1) else {
-            return Err(Answer { phrase: Some("One Contact Needed".to_owned()), ..Answer::new(400) });
+            return Err(Box::new(Answer { phrase: Some("One Contact Needed".to_owned()), ..Answer::new(400) }));
         };
         Ok((target, Self::session_asked(request)?))
     }

@@ -99,13 +99,13 @@ impl Endpoint {
     }
 
     /// Reads the wish for a session timer. Errors: the 422. Source: RFC 4028 9.
-    fn session_asked(request: &Request) -> Result<Option<SessionTimer>, Answer> {
+    fn session_asked(request: &Request) -> Result<Option<SessionTimer>, Box<Answer>> {
         let supports = request.tokens(HeaderName::Supported).any(|tag| tag.eq_ignore_ascii_case("timer"))
             || request.tokens(HeaderName::Require).any(|tag| tag.eq_ignore_ascii_case("timer"));
         match session_timer::asked_by(request.session_expires().as_ref(), supports) {
             Asked::Nothing => Ok(None),
             Asked::Timer(timer) => Ok(Some(timer)),
-            Asked::TooSmall => Err(Answer::new(422).with(HeaderName::MinSe, MIN_SE_S.to_string())),
+            Asked::TooSmall => Err(Box::new(Answer::new(422).with(HeaderName::MinSe, MIN_SE_S.to_string()))),
         }
     }
 

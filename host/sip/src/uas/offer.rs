@@ -27,7 +27,7 @@ impl Endpoint {
         }
         let session = match Self::session_asked(request) {
             Ok(session) => session,
-            Err(answer) => return self.respond(id, answer.tagged(&tag), now),
+            Err(answer) => return self.respond(id, (*answer).tagged(&tag), now),
         };
         self.respond(id, trying(request), now);
         // It has seen our 2xx, or it could not be at the next INVITE (RFC 3261 14.1): the ACK was lost.

@@ -19,7 +19,7 @@ impl Endpoint {
         let tag = found.local_tag.clone();
         let session = match Self::session_asked(request) {
             Ok(session) => session,
-            Err(answer) => return self.respond(id, answer.tagged(&tag), now),
+            Err(answer) => return self.respond(id, (*answer).tagged(&tag), now),
         };
         let sdp = body::session_of(request);
         let early = matches!(found.state, State::Early);

@@ -387,7 +387,9 @@ impl Host {
     fn collect(&mut self) {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
-                Output::Send { flow, bytes } => self.replies.push_back((flow, String::from_utf8(bytes).unwrap())),
+                Output::Send { flow, bytes } => {
+                    self.replies.push_back((flow, String::from_utf8_lossy(&bytes).into_owned()))
+                }
                 Output::Event(event) => self.events.push_back(event),
                 Output::Connect { id, target } => self.connects.push((id, target)),
             }
