@@ -13,17 +13,20 @@ struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static LIVE_BYTES: Cell<i64> = const { Cell::new(0) };
 }
 
 // SAFETY: hands every request on to the system's allocator unchanged; the counter is a plain thread-local number.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        let _ = LIVE_BYTES.try_with(|live| live.set(live.get() + layout.size() as i64));
         // SAFETY: the caller's contract is System's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        let _ = LIVE_BYTES.try_with(|live| live.set(live.get() - layout.size() as i64));
         // SAFETY: the caller's contract is System's.
         unsafe { System.dealloc(place, layout) }
     }
@@ -142,4 +145,29 @@ fn srtp_allocates_a_bounded_number_of_times_for_each_packet() {
     assert_eq!(listener.stats().packets_received, 600);
     println!("SRTP: {} allocations a packet sent, {} received", sending as f64 / 500.0, receiving as f64 / 500.0);
     assert!(sending <= 500 * 10 && receiving <= 500 * 12, "{sending} {receiving} for 500 packets");
+}
+
+#[test]
+fn forged_ssrcs_leave_nothing_on_the_heap() {
+    let start = Instant::now();
+    let key = SrtpKey([7; 30]);
+    let mut leg =
+        leg(Some(Srtp { suite: SrtpSuite::AesCm128HmacSha1_80, tag: 1, ours: key.clone(), theirs: key }), start);
+    let from = "10.0.0.1:4000".parse().unwrap();
+    let mut forge = |ssrc: u32| {
+        let mut rtp = [0x55; 182];
+        (rtp[0], rtp[1]) = (0x80, 8);
+        rtp[8..12].copy_from_slice(&ssrc.to_be_bytes());
+        assert_eq!(leg.receive_rtp(&mut rtp, from, start), None);
+        // A receiver report with the E bit set.
+        let mut rtcp = [0x80; 22];
+        (rtcp[1], rtcp[2], rtcp[3]) = (201, 0, 1);
+        rtcp[4..8].copy_from_slice(&ssrc.to_be_bytes());
+        leg.receive_rtcp(&mut rtcp, from, start);
+    };
+    forge(0);
+    let before = LIVE_BYTES.with(Cell::get);
+    (1..2000).for_each(&mut forge);
+    assert_eq!(LIVE_BYTES.with(Cell::get), before);
+    assert_eq!(leg.stats().drops.get(media::DropReason::Unauthenticated), 4000);
 }
