@@ -68,10 +68,7 @@ pub(crate) struct Deadlines<Owner> {
 
 impl<Owner: Copy + Ord + std::hash::Hash> Deadlines<Owner> {
     pub(crate) fn new() -> Self {
-        Deadlines {
-            queue: BTreeSet::new(),
-            owners: HashMap::new(),
-        }
+        Deadlines { queue: BTreeSet::new(), owners: HashMap::new() }
     }
 
     /// Starts a timer; one of the same kind that was running is moved.

@@ -28,9 +28,7 @@ pub(crate) fn step(state: State, on: On, reliable: bool) -> Step<State> {
         (Trying | Proceeding, On::Timer(F)) => (state, &[TimedOut, End]),
         (Trying | Proceeding, On::Provisional) => (Proceeding, &[]),
         (Trying | Proceeding, On::Success | On::Failure) if reliable => (Completed, &[Pass, End]),
-        (Trying | Proceeding, On::Success | On::Failure) => {
-            (Completed, &[Stop(E), Stop(F), Start(K, T4), Pass])
-        }
+        (Trying | Proceeding, On::Success | On::Failure) => (Completed, &[Stop(E), Stop(F), Start(K, T4), Pass]),
 
         (Completed, On::Timer(K)) => (Completed, &[End]),
         (state, _) => (state, &[]),

@@ -38,15 +38,11 @@ pub(crate) fn step(state: State, on: On, reliable: bool) -> Step<State> {
         (Calling, On::Provisional) => (Proceeding, &[Stop(A), Stop(B), Start(C, TIMER_C), Pass]),
         (Proceeding, On::Provisional) => (Proceeding, &[Pass]),
         (Proceeding, On::Timer(C)) => (Proceeding, &[Cancel]),
-        (Calling | Proceeding, On::Success) => (
-            Accepted,
-            &[Stop(A), Stop(B), Stop(C), Start(M, T1_64), Pass],
-        ),
+        (Calling | Proceeding, On::Success) => (Accepted, &[Stop(A), Stop(B), Stop(C), Start(M, T1_64), Pass]),
         (Calling | Proceeding, On::Failure) if reliable => (Completed, &[SendAck, Pass, End]),
-        (Calling | Proceeding, On::Failure) => (
-            Completed,
-            &[Stop(A), Stop(B), Stop(C), SendAck, Start(D, TIMER_D), Pass],
-        ),
+        (Calling | Proceeding, On::Failure) => {
+            (Completed, &[Stop(A), Stop(B), Stop(C), SendAck, Start(D, TIMER_D), Pass])
+        }
 
         (Completed, On::Failure) => (Completed, &[SendAck]),
         (Completed, On::Timer(D)) => (Completed, &[End]),

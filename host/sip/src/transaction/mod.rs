@@ -92,11 +92,7 @@ impl Machine {
 
     /// A server transaction whose final response has not been chosen.
     pub(crate) fn awaits_our_answer(self) -> bool {
-        matches!(
-            self,
-            Machine::InviteServer(invite_server::State::Proceeding)
-                | Machine::Server(server::State::Trying)
-        )
+        matches!(self, Machine::InviteServer(invite_server::State::Proceeding) | Machine::Server(server::State::Trying))
     }
 
     /// A client transaction without a final response.
