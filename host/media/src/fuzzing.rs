@@ -43,8 +43,8 @@ pub fn fuzz_srtp(bytes: &[u8]) {
 }
 
 /// A series of telephone-event payloads, eight bytes each: sequence step, timestamp step, time step in ms, SSRC, payload.
-pub fn fuzz_telephone_event(bytes: &[u8]) {
-    let mut now = Instant::now();
+/// It begins at `now`, whenever that is.
+pub fn fuzz_telephone_event(bytes: &[u8], mut now: Instant) {
     let mut presses = Presses::default();
     let (mut sequence, mut timestamp) = (0_u16, 0_u32);
     let mut keys = 0;
