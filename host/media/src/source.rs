@@ -48,7 +48,8 @@ pub struct Source {
     sdp: Option<SocketAddr>,
     state: State,
     candidates: Vec<Candidate>,
-    /// After an offer that moved: the old source, not learnt again until then (its last packets are still under way).
+    /// After an offer that moved: the old source. Until then its last packets, still under way, are heard while no other
+    /// source is, but it is not learnt again.
     left: Option<(SocketAddr, Instant)>,
 }
 
@@ -114,10 +115,7 @@ impl Source {
         if !self.in_networks(from.ip()) {
             return Err(DropReason::ForeignNetwork);
         }
-        match self.left {
-            Some((old, until)) if old == from && now < until => Err(DropReason::OtherSource),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// An acceptable packet. Ok: listen to it. `OtherSource`: it only counts towards learning its address.
@@ -139,6 +137,9 @@ impl Source {
             self.candidates.clear();
             self.note(from, ssrc, sequence, now);
             return Ok(Some(Move { from: Some(old), to: from }));
+        }
+        if self.left.is_some_and(|(old, until)| old == from && now < until) {
+            return if self.candidates.is_empty() { Ok(None) } else { Err(DropReason::OtherSource) };
         }
         let before = self.destination();
         self.state = State::Learning;
@@ -274,9 +275,18 @@ mod tests {
         let new = at("10.4.4.4:7000");
         source.offered(Some(new), now);
         assert_eq!(source.destination(), Some(new));
-        assert_eq!(source.admits(at(SDP), now), Err(DropReason::OtherSource));
+        for sequence in 5..20 {
+            assert_eq!(source.heard(at(SDP), 1, sequence, now), Ok(None), "its last packets are heard");
+        }
+        assert_eq!(source.destination(), Some(new));
         assert_eq!(source.heard(new, 1, 0, now), Ok(None));
-        assert_eq!(source.admits(at(SDP), now + Duration::from_secs(3)), Ok(()));
+        assert_eq!(source.heard(at(SDP), 1, 20, now), Err(DropReason::OtherSource), "but not beside the new one");
+        // If nothing comes from the new address, the old source may be learnt after all.
+        let mut source = self::source();
+        settle(&mut source, at(SDP), now);
+        source.offered(Some(new), now);
+        let later = now + Duration::from_secs(2);
+        assert!(source.heard(at(SDP), 1, 5, later).is_ok_and(|moved| moved.is_some_and(|moved| moved.to == at(SDP))));
     }
 
     #[test]
