@@ -86,7 +86,8 @@ pub enum Command {
     AcceptOffer { dialog: DialogId, sdp: Vec<u8> },
     /// The session stays as it was.
     RejectOffer { dialog: DialogId, rejection: Rejection },
-    /// Ends an established dialog; for one whose 200 has no ACK yet, as soon as RFC 3261 15 allows.
+    /// Ends an established dialog; for one whose 200 has no ACK yet, as soon as RFC 3261 15 allows. One that has no
+    /// final answer is refused with 480 (UAS) or cancelled (UAC).
     Bye { dialog: DialogId, reason: Option<Reason> },
     /// One digit by INFO (application/dtmf-relay).
     InfoDigit { dialog: DialogId, digit: char, duration_ms: u32 },

@@ -6,7 +6,7 @@
 //! It never opens a socket, asks for the time, starts a thread, looks at SDP or knows of a bot: time is a parameter,
 //! bodies are bytes, and whoever drives it does the IO.
 //!
-//! Start reading at [`Input`] and [`Output`] (the one door), then [`reader`] and [`framing`] for how bytes become
+//! Start reading at [`Endpoint`], [`Input`] and [`Output`] (the one door), then [`reader`] and [`framing`] for how bytes become
 //! messages, [`message`] for what they hold, [`limits`] for how much of it.
 
 mod body;

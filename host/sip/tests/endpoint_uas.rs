@@ -389,6 +389,67 @@ fn contact_is_the_address_that_this_peer_can_reach() {
 }
 
 #[test]
+fn behind_one_name_each_host_is_called_back_at_its_own_address() {
+    let hosts = ["198.51.100.1", "198.51.100.2"].map(|own| {
+        let mut config = config(Transport::Tcp, HOST);
+        config.listeners[0].advertised_host = own.into();
+        (own, Host::new(config))
+    });
+    for (own, mut host) in hosts {
+        let text = invite("shared", 1, "").replace("sip:+911234@198.51.100.1:5070", "sip:+911234@bots.example");
+        host.hear(tcp(), &text);
+        let Event::Invite { dialog, .. } = host.event() else { panic!() };
+        host.command(Command::Answer { dialog, sdp: ANSWER.into(), headers: Vec::new() });
+        let ok = &host.replies.back().unwrap().1;
+        assert_eq!(header(ok, "Contact"), format!("<sip:+911234@{own}:5070;transport=tcp>"));
+    }
+}
+
+#[test]
+fn a_sips_call_gets_a_sips_contact() {
+    let mut host = Host::on(Transport::Tls);
+    let way = flow(Transport::Tls, 1, CALLER);
+    host.hear(way, &invite("sips", 1, "").replacen("INVITE sip:", "INVITE sips:", 1));
+    let Event::Invite { dialog, .. } = host.event() else { panic!() };
+    host.command(Command::Answer { dialog, sdp: ANSWER.into(), headers: Vec::new() });
+    assert_eq!(header(&host.replies.back().unwrap().1, "Contact"), "<sips:+911234@198.51.100.1:5070;transport=tls>");
+}
+
+#[test]
+fn a_bye_before_the_answer_ends_the_call_with_487_to_its_invite() {
+    let mut host = Host::on(Transport::Tcp);
+    let text = invite("early", 1, "");
+    host.hear(tcp(), &text);
+    let Event::Invite { dialog, .. } = host.event() else { panic!() };
+    host.command(Command::Ring { dialog });
+    let (_, ringing) = host.replies.pop_back().unwrap();
+    let tag = header(&ringing, "To").split("tag=").nth(1).unwrap().to_owned();
+    host.replies.clear();
+    host.hear(tcp(), &in_dialog(&text, "BYE", &tag, 2, "Reason: Q.850;cause=16\r\n"));
+    let statuses: Vec<u16> = host.replies.drain(..).map(|(_, text)| status_of(&text)).collect();
+    assert_eq!(statuses, [200, 487]);
+    assert!(matches!(host.event(), Event::Ended { ending: Ending::PeerBye { reason: Some(_) }, .. }));
+}
+
+#[test]
+fn an_answer_without_a_connection_asks_for_one_at_a_time() {
+    let mut host = Host::on(Transport::Tcp);
+    host.hear(tcp(), &invite("cut", 1, ""));
+    let Event::Invite { dialog, .. } = host.event() else { panic!() };
+    host.input(Input::Closed { connection: ConnectionId(1) });
+    host.command(Command::Answer { dialog, sdp: ANSWER.into(), headers: Vec::new() });
+    host.run_for(Duration::from_secs(10));
+    assert_eq!(host.connects.len(), 1);
+    let (id, _) = host.connects.pop().unwrap();
+    host.input(Input::ConnectFailed { id });
+    host.run_for(Duration::from_secs(4));
+    assert_eq!(host.connects.len(), 1, "the next repetition of the 200 tries again");
+    host.run_for(Duration::from_secs(120));
+    assert!(matches!(host.event(), Event::Ended { ending: Ending::NoAck, .. }));
+    assert_eq!((host.endpoint.transaction_count(), host.endpoint.timer_count()), (0, 0));
+}
+
+#[test]
 fn a_draining_host_turns_new_calls_away_and_keeps_the_others() {
     let mut host = Host::on(Transport::Tcp);
     let text = invite("kept", 1, "");

@@ -92,7 +92,7 @@ impl Endpoint {
         }
         let number = request.cseq().number;
         if dialog.remote_cseq.is_some_and(|last| number <= last) {
-            return Some(Answer::new(500).with(HeaderName::RetryAfter, "0").with_phrase("CSeq Out of Order"));
+            return Some(Answer::new(500).with_phrase("CSeq Out of Order"));
         }
         dialog.remote_cseq = Some(number);
         None
