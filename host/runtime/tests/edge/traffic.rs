@@ -107,7 +107,10 @@ async fn a_connection_that_carries_dialogs_gets_keep_alives_and_another_does_not
     assert_eq!(read(&mut peer, 8).await, b"\r\n\r\n\r\n\r\n");
     edge.signalling.edge.set_carries_dialogs(connection, false);
     tokio::time::sleep(QUIET).await;
-    while tokio::time::timeout(Duration::from_millis(1), tokio::io::AsyncReadExt::read(&mut peer, &mut buffer)).await.is_ok() {}
+    while tokio::time::timeout(Duration::from_millis(1), tokio::io::AsyncReadExt::read(&mut peer, &mut buffer))
+        .await
+        .is_ok()
+    {}
     let late = tokio::time::timeout(QUIET, tokio::io::AsyncReadExt::read(&mut peer, &mut buffer)).await;
     assert!(late.is_err(), "none after the last dialog");
 }
@@ -154,7 +157,10 @@ async fn every_listener_tells_its_real_port_and_what_it_advertises() {
     let listeners = &edge.signalling.listeners;
     assert_ne!(listeners[0].local.port(), 0);
     assert_eq!(listeners[0].to_string(), format!("tcp://127.0.0.1:{}", listeners[0].local.port()));
-    assert_eq!((listeners[0].advertised_host.as_str(), listeners[0].advertised_port), ("127.0.0.1", listeners[0].local.port()));
+    assert_eq!(
+        (listeners[0].advertised_host.as_str(), listeners[0].advertised_port),
+        ("127.0.0.1", listeners[0].local.port())
+    );
     assert_eq!((listeners[1].advertised_host.as_str(), listeners[1].advertised_port), ("sip.example.com", 5080));
     assert_eq!(listeners[1].local_host, "127.0.0.1");
     assert_ne!(listeners[2].advertised_host, "0.0.0.0", "nobody can call that");

@@ -25,7 +25,10 @@ async fn health_is_always_there_and_ready_only_while_calls_are_taken() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{phase:?}: {answer}");
     }
     let answer = get(address, "/metrics").await;
-    assert!(answer.contains("text/plain; version=0.0.4") && answer.contains("patchbay_calls_total{result=\"answered\"} 3\n"));
+    assert!(
+        answer.contains("text/plain; version=0.0.4")
+            && answer.contains("patchbay_calls_total{result=\"answered\"} 3\n")
+    );
     assert!(get(address, "/other").await.starts_with("HTTP/1.1 404 "));
 }
 

@@ -108,7 +108,10 @@ fn an_empty_file_says_what_is_needed() {
 
 #[test]
 fn a_key_written_into_the_file_is_refused_without_being_shown() {
-    let text = GOOD.replace("tcp://0.0.0.0:5070\"", "tls://0.0.0.0:443\"\ncertificates = [{ cert = \"c.pem\", key = \"TOPSECRET\" }]");
+    let text = GOOD.replace(
+        "tcp://0.0.0.0:5070\"",
+        "tls://0.0.0.0:443\"\ncertificates = [{ cert = \"c.pem\", key = \"TOPSECRET\" }]",
+    );
     let found = problems(&text);
     assert!(found[0].starts_with("listeners[0].certificates[0].key: is not a reference to a secret"), "{found:#?}");
     assert!(!found.join("\n").contains("TOPSECRET"));
@@ -132,7 +135,9 @@ fn a_bots_configuration_is_json_with_its_secrets_in_place() {
     let folder = std::env::temp_dir().join(format!("patchbay-secret-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("token"), "s3cret\n").unwrap();
-    let text = format!("{GOOD}\nconfig = {{ menu = [1, {{ deep = true }}], token = {{ file = \"token\" }}, none = {{ env = \"PATCHBAY_UNSET\" }} }}");
+    let text = format!(
+        "{GOOD}\nconfig = {{ menu = [1, {{ deep = true }}], token = {{ file = \"token\" }}, none = {{ env = \"PATCHBAY_UNSET\" }} }}"
+    );
     let (config, problems) = read(&text, &folder);
     assert_eq!(problems.0, []);
     let error = config.routes[0].bot_config().unwrap_err();
@@ -185,8 +190,10 @@ fn sdes_over_plain_signalling_under_prefer_is_warned_about_and_under_off_is_not(
 
 #[test]
 fn what_the_file_refers_to_is_looked_at() {
-    let text = GOOD.replace("tcp://0.0.0.0:5070\"", "tls://0.0.0.0:443\"\ncertificates = [{ cert = \"c.pem\", key = { env = \"K\" } }]")
-        + "fallback_prompt = \"sorry.wav\"\n";
+    let text = GOOD.replace(
+        "tcp://0.0.0.0:5070\"",
+        "tls://0.0.0.0:443\"\ncertificates = [{ cert = \"c.pem\", key = { env = \"K\" } }]",
+    ) + "fallback_prompt = \"sorry.wav\"\n";
     let (config, problems) = read(&text, Path::new("/nowhere"));
     assert_eq!(problems.0, []);
     let paths: Vec<_> = check::check_files(&config).into_iter().map(|problem| problem.path).collect();

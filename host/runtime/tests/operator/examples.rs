@@ -27,7 +27,9 @@ fn the_exotel_example_says_what_the_trunks_guide_asks_for() {
     let trunk = &config.trunks[0];
     assert_eq!(trunk.codecs, [Codec::Pcma, Codec::Pcmu]);
     assert!(trunk.trusted);
-    for address in ["182.76.143.61", "122.15.8.184", "14.194.10.247", "61.246.82.75", "18.142.150.245", "122.248.223.73"] {
+    for address in
+        ["182.76.143.61", "122.15.8.184", "14.194.10.247", "61.246.82.75", "18.142.150.245", "122.248.223.73"]
+    {
         assert!(config.trunk_of(address.parse().unwrap()).is_some(), "{address}");
     }
     assert!(config.trunk_of("127.0.0.1".parse().unwrap()).is_none(), "nobody else");
