@@ -406,6 +406,22 @@ fn behind_one_name_each_host_is_called_back_at_its_own_address() {
 }
 
 #[test]
+fn an_ack_with_the_branch_of_its_invite_or_none_is_heard() {
+    for branch in [";branch=z9hG4bKsame", ""] {
+        let mut host = Host::on(Transport::Tcp);
+        let text = invite("old", 1, "").replace(";branch=z9hG4bK-old-1-INVITE", branch);
+        host.hear(tcp(), &text);
+        let Event::Invite { dialog, .. } = host.event() else { panic!() };
+        host.command(Command::Answer { dialog, sdp: ANSWER.into(), headers: Vec::new() });
+        let ok = host.replies.pop_back().unwrap().1;
+        let tag = header(&ok, "To").split("tag=").nth(1).unwrap().to_owned();
+        let ack = text.replace("INVITE sip", "ACK sip").replace("1 INVITE", "1 ACK");
+        host.hear(tcp(), &ack.replace("<sip:+911234@198.51.100.1>", &format!("<sip:+911234@198.51.100.1>;tag={tag}")));
+        assert!(matches!(host.event(), Event::Acknowledged { .. }), "{branch}");
+    }
+}
+
+#[test]
 fn a_sips_call_gets_a_sips_contact() {
     let mut host = Host::on(Transport::Tls);
     let way = flow(Transport::Tls, 1, CALLER);

@@ -8,7 +8,7 @@ use super::transactions::{Answer, client_key, server_key};
 use crate::door::{Flow, ListenerId, TrunkId};
 use crate::message::{HeaderName, Message, Method, Request, Response};
 use crate::reader::ParseError;
-use crate::transaction::On;
+use crate::transaction::{Machine, On, invite_server};
 
 impl Endpoint {
     pub(crate) fn receive(&mut self, flow: Flow, bytes: &[u8], now: Instant) {
@@ -74,10 +74,14 @@ impl Endpoint {
         Answer::new(503).with(HeaderName::RetryAfter, self.config.limits.retry_after_s.to_string())
     }
 
-    /// Of a refusal: within the INVITE's transaction. Of a 2xx: by dialog and CSeq. Never answered.
+    /// Of a refusal: within the INVITE's transaction. Of a 2xx: by dialog and CSeq, even if its branch is wrongly that of
+    /// the INVITE, or a peer of RFC 2543 sends none. Never answered.
     fn receive_ack(&mut self, flow: Flow, request: &Request, now: Instant) {
         let key = server_key(flow.trunk, request, &Method::INVITE);
-        if let Some(&id) = self.by_key.get(&key) {
+        let found = self.by_key.get(&key).copied();
+        let accepted = Machine::InviteServer(invite_server::State::Accepted);
+        let refused = found.filter(|id| self.transactions.get(id).is_some_and(|found| found.machine != accepted));
+        if let Some(id) = refused {
             return self.drive(id, On::Ack, None, now);
         }
         match self.dialog_of(flow, request) {
