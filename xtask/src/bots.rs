@@ -67,7 +67,7 @@ pub fn build(bots: &Bots) -> Result<()> {
         cargo.args(["--package", bot]);
     }
     let status = cargo.status().context("cannot run cargo")?;
-    ensure!(status.success(), "the bots do not build ({}): {status}", toolchain.version()?.trim());
+    ensure!(status.success(), "the bots do not build with {}: {status}{}", toolchain.version()?, toolchain.advice());
 
     let built = target_dir.join(toolchain.target()).join("release");
     for (bot, folder) in &wanted {
@@ -77,7 +77,7 @@ pub fn build(bots: &Bots) -> Result<()> {
         put(folder, &format!("{bot}.wasm"), &bytes)?;
         println!("bots: {bot:<10} {:>7.1} KiB", bytes.len() as f64 / 1024.0);
     }
-    println!("bots: {} in {:.1} s, with {}", wanted.len(), began.elapsed().as_secs_f64(), toolchain.version()?.trim());
+    println!("bots: {} in {:.1} s, with {}", wanted.len(), began.elapsed().as_secs_f64(), toolchain.version()?);
     Ok(())
 }
 
@@ -162,15 +162,29 @@ impl Toolchain {
         Ok(format!("{}, {}", output(self.rustc(), &["--version"])?.trim(), self.target()))
     }
 
+    /// What to try when it does not build.
+    fn advice(&self) -> &'static str {
+        match self {
+            Toolchain::Rustup { .. } => "",
+            Toolchain::Debian => {
+                "\nIf Debian's compiler is the reason (it must be 1.85 or newer, and its source of the same version): \
+                 rustup target add wasm32-unknown-unknown, then again."
+            }
+        }
+    }
+
     /// `cargo build` in the bots' workspace, which makes components: their linker is wasm-component-ld on either target.
     fn cargo_build(&self, workspace: &Path, target_dir: &Path) -> Result<Command> {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(workspace);
         cargo.args(["build", "--release", "--target", self.target(), "--target-dir"]).arg(target_dir);
         // The flags of the host's build mean nothing here.
-        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
+        for name in ["RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
             cargo.env_remove(name);
         }
+        // A bot's log names its source files: as they lie in the repository, not on this machine.
+        let root = workspace.parent().context("the bots' workspace lies in the repository")?;
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", format!("--remap-path-prefix={}/=", root.display()));
         // The linkers come with the compiler in use, whichever library it links.
         let linkers = sysroot()?.join("lib/rustlib").join(host_triple()?).join("bin");
         let path = env::var_os("PATH").unwrap_or_default();
@@ -179,7 +193,6 @@ impl Toolchain {
         if let Toolchain::Debian = self {
             // build-std is unstable, but its pieces are all from one Debian release.
             cargo.args(["-Zbuild-std=std,panic_abort"]).env("RUSTC_BOOTSTRAP", "1").env("RUSTC", DEBIAN_RUSTC);
-            cargo.env_remove("RUSTUP_TOOLCHAIN");
         }
         Ok(cargo)
     }

@@ -23,6 +23,8 @@ pub enum Conduct {
     Trap(Place),
     /// Echoes, counts digits, and traps on the key 9.
     TrapOnNine,
+    /// Echoes, and presses back each key: no misconduct, but what the interop tests need to be sent digits.
+    PressBack,
     /// One more MiB in each frame, all kept.
     GrowMemory,
     /// Fills memory without end, with the one instruction that looks at the epoch only when it starts.
@@ -37,11 +39,11 @@ pub enum Conduct {
     Sleep,
     /// Blocks in wasi:io/poll.
     Wait,
-    /// At the answer: four million samples in one write.
+    /// At the answer: four million samples in one write, more than one call may hand over.
     HugeWrite,
     /// At the answer: a thousand lines of 64 KiB.
     HugeLog,
-    /// At the answer: notes of 1 MiB, and a hundred keys.
+    /// At the answer: a note of 64 KiB, and a hundred keys.
     HugeNote,
     /// At the answer: a thousand keys to press at once.
     HugeDigits,
@@ -87,6 +89,7 @@ const NAMES: &[(&str, Conduct)] = &[
     ("trap-in-hangup", Conduct::Trap(Place::Hangup)),
     ("trap-in-save", Conduct::Trap(Place::Save)),
     ("trap-on-nine", Conduct::TrapOnNine),
+    ("press-back", Conduct::PressBack),
     ("grow-memory", Conduct::GrowMemory),
     ("memory-fill", Conduct::FillMemory),
     ("recurse", Conduct::Recurse),

@@ -21,7 +21,7 @@ pub fn at_answer(conduct: Conduct, call: &Call) {
             (0..1_000).for_each(|line| log::write(log::Level::Info, "huge", line, &message));
         }
         Conduct::HugeNote => {
-            let value = "x".repeat(1 << 20);
+            let value = "x".repeat(64 << 10);
             let long = u64::from(host::note("long", &value).is_ok());
             call.note(
                 "taken",

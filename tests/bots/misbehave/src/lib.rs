@@ -94,6 +94,11 @@ impl Bot for Misbehave {
             // Longer than it takes to press the next key.
             Conduct::Deaf => spin(self.spin_steps),
             Conduct::TrapOnNine if key == '9' => panic!("told to trap on 9"),
+            Conduct::PressBack => {
+                if let Err(error) = call.send_digits(&key.to_string()) {
+                    call.note("refused", &error.message);
+                }
+            }
             _ => self.misbehave_in_event(),
         }
         call.note("digits", &self.digits.to_string());
