@@ -42,10 +42,24 @@ fn a_request_of_ours_beyond_the_transactions_fails_at_once() {
     let mut host = host(Transport::Tcp, |limits| limits.transactions = 1);
     let (dialog, _) = host.call(tcp(), &invite("a", 1, ""));
     host.replies.clear();
-    host.command(Command::Bye { dialog, reason: None });
+    host.command(Command::InfoDigit { dialog, digit: '1', duration_ms: 100 });
     assert!(host.replies.is_empty());
-    assert!(matches!(host.event(), Event::Ended { ending: Ending::OurBye, .. }));
+    assert!(matches!(host.event(), Event::Ended { ending: Ending::Gone { status: 503 }, .. }));
     assert_eq!((host.endpoint.transaction_count(), host.endpoint.dialog_count()), (1, 0));
+}
+
+#[test]
+fn a_call_can_be_hung_up_from_both_ends_when_the_transactions_are_full() {
+    let mut host = host(Transport::Tcp, |limits| limits.transactions = 2);
+    let texts = [invite("a", 1, ""), invite("b", 1, "").replace("z9hG4bK", "z9hG4bKb")];
+    let calls: Vec<_> = texts.iter().map(|text| host.call(tcp(), text)).collect();
+    assert_eq!(host.status(tcp(), &in_dialog(&texts[0], "BYE", &calls[0].1, 1, "")), 500, "stale all the same");
+    assert_eq!(host.status(tcp(), &in_dialog(&texts[0], "BYE", &calls[0].1, 2, "")), 200);
+    assert!(matches!(host.event(), Event::Ended { ending: Ending::PeerBye { .. }, .. }));
+    host.replies.clear();
+    host.command(Command::Bye { dialog: calls[1].0, reason: None });
+    assert!(host.reply().1.starts_with("BYE "));
+    assert_eq!(host.endpoint.transaction_count(), 3);
 }
 
 #[test]

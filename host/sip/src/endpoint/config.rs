@@ -73,7 +73,8 @@ pub struct TrunkConfig {
 /// The bound of everything that a peer can make grow. Each has a test in `tests/endpoint_bounds.rs`.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Transactions alive, absorbing ones included. Beyond: 503 without a transaction.
+    /// Transactions alive, absorbing ones included. Beyond: 503 without a transaction; BYE is served all the same, the
+    /// peer's without a transaction, ours with one (so at most one more for each dialog).
     pub transactions: usize,
     /// Dialogs alive, early ones included. Beyond: 503.
     pub dialogs: usize,

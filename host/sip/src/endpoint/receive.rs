@@ -53,17 +53,21 @@ impl Endpoint {
             return self.drive(id, On::Again, None, now);
         }
         let dialog = self.dialog_of(flow, &request);
-        // A BYE makes room, so it always finds some.
+        let full = self.transactions.len() >= self.config.limits.transactions;
         let crowded = dialog
-            .filter(|_| *request.method() != Method::BYE)
             .and_then(|id| self.dialogs.get(&id))
             .is_some_and(|dialog| dialog.transactions >= self.config.limits.transactions_per_dialog);
-        if self.transactions.len() >= self.config.limits.transactions {
-            let answer = self.overloaded();
-            return self.respond_stateless(flow, &request, answer);
-        }
-        if crowded {
-            return self.respond_stateless(flow, &request, Answer::new(500));
+        if full || crowded {
+            return match dialog {
+                // Which makes room.
+                Some(dialog) if *request.method() == Method::BYE => {
+                    self.serve_bye_stateless(flow, dialog, &request, now)
+                }
+                _ => {
+                    let answer = if full { self.overloaded() } else { Answer::new(500) };
+                    self.respond_stateless(flow, &request, answer);
+                }
+            };
         }
         let id = self.open_server(flow, request.clone(), key, dialog);
         self.serve(id, flow, request, dialog, now);

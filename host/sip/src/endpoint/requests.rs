@@ -160,7 +160,8 @@ impl Endpoint {
         let id = TransactionId(self.next_id());
         let key = client_key(&draft.branch, &draft.method);
         let part = Part::Client { draft: Box::new(draft), purpose, next_hop, redirected: false, ack: Vec::new() };
-        let full = self.transactions.len() >= self.config.limits.transactions;
+        // One BYE for each dialog there ever was room for.
+        let full = self.transactions.len() >= self.config.limits.transactions && purpose != Purpose::Bye;
         self.keep(
             id,
             Transaction { machine, key, merge_key: None, flow, wire: Vec::new(), interval: T1, dialog, part },

@@ -79,7 +79,7 @@ impl Endpoint {
     }
 
     /// 481 for a dialog that is not ours or over; 500 for a request that another has overtaken. RFC 3261 12.2.2.
-    fn dialog_refusal(&mut self, request: &Request, dialog: Option<DialogId>) -> Option<Answer> {
+    pub(crate) fn dialog_refusal(&mut self, request: &Request, dialog: Option<DialogId>) -> Option<Answer> {
         request.to_tag()?;
         let Some(dialog) = dialog.and_then(|id| self.dialogs.get_mut(&id)) else {
             return Some(Answer::new(481));
