@@ -310,6 +310,22 @@ fn an_update_with_an_offer_is_put_to_the_call_plane() {
 }
 
 #[test]
+fn an_ack_of_an_earlier_invite_does_not_acknowledge_a_later_one() {
+    let mut host = Host::on(Transport::Tcp);
+    let text = invite("acks", 1, "");
+    let (dialog, tag) = host.call(tcp(), &text);
+    host.hear(tcp(), &in_dialog(&text, "INVITE", &tag, 2, ""));
+    assert!(matches!(host.event(), Event::Offer { sdp: None, .. }));
+    host.command(Command::AcceptOffer { dialog, sdp: ANSWER.into() });
+    host.hear(tcp(), &in_dialog(&text, "ACK", &tag, 1, ""));
+    assert!(host.events.is_empty());
+    assert_eq!(host.endpoint.counters().dropped.get(&DropReason::StrayAck), Some(&1));
+    // The right one has no answer to our offer, which changes nothing.
+    host.hear(tcp(), &in_dialog(&text, "ACK", &tag, 2, ""));
+    assert!(matches!(host.event(), Event::OfferRejected { status: 488, .. }));
+}
+
+#[test]
 fn a_lost_ack_is_made_good_by_the_next_invite() {
     let mut host = Host::on(Transport::Tcp);
     let text = invite("lost", 1, "");
