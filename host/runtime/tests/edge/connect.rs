@@ -168,3 +168,26 @@ async fn a_name_is_found_by_srv_and_then_by_its_address() {
     assert_eq!(flow.remote.port(), port);
     assert_eq!(connect(&mut edge, target(Transport::Tcp, "nobody.example.test", None)).await, None);
 }
+
+#[tokio::test]
+async fn so_many_connects_run_at_a_time_and_the_next_waits_within_its_deadline() {
+    let bounds = Bounds { connects: 1, connect: Duration::from_millis(600), ..bounds() };
+    let mut edge = Edge::new(&config(&["tcp://127.0.0.1:0"]), bounds);
+    // It accepts and then says nothing: each attempt takes its half of the deadline.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    for id in [1, 2] {
+        edge.signalling.edge.connect(ConnectId(id), target(Transport::Tls, "127.0.0.1", Some(port)));
+    }
+    let _first = tokio::time::timeout(PATIENCE, silent.accept()).await.unwrap().unwrap();
+    assert!(tokio::time::timeout(QUIET, silent.accept()).await.is_err(), "the second waits");
+    let mut failed = Vec::new();
+    for _ in 0..2 {
+        match edge.event().await {
+            EdgeEvent::ConnectFailed { id } => failed.push(id.0),
+            other => panic!("nobody answers there: {other:?}"),
+        }
+    }
+    failed.sort_unstable();
+    assert_eq!(failed, [1, 2], "each is told once");
+}

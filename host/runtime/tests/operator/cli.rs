@@ -59,3 +59,29 @@ fn check_tells_all_mistakes_and_ends_with_64_and_a_good_file_with_0() {
     let printed = patchbay(&["print-config", "--config", path]);
     assert!(String::from_utf8_lossy(&printed.stdout).contains("drain_seconds = 60"));
 }
+
+#[test]
+fn serve_tells_its_listeners_on_stdout_then_ready_and_sigterm_ends_it_with_0() {
+    use std::io::{BufRead, BufReader};
+    let folder = std::env::temp_dir().join(format!("patchbay-serve-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("broken.wasm"), "not a component").unwrap();
+    let mut host = Command::new(env!("CARGO_BIN_EXE_patchbay"))
+        .args(["serve", "--listen", "tcp://127.0.0.1:0", "--listen", "udp://[::1]:0", "--bots"])
+        .arg(&folder)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(host.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let told: Vec<_> = lines.take(3).collect();
+    // SAFETY: a signal to the child that this test started and has not waited for.
+    assert_eq!(unsafe { libc::kill(host.id() as i32, libc::SIGTERM) }, 0);
+    let output = host.wait_with_output().unwrap();
+    let port = |line: &str, start: &str| line.strip_prefix(start).and_then(|port| port.parse::<u16>().ok());
+    assert!(port(&told[0], "listening tcp://127.0.0.1:").is_some_and(|port| port > 0), "{told:?}");
+    assert!(port(&told[1], "listening udp://[::1]:").is_some_and(|port| port > 0), "{told:?}");
+    assert_eq!(told[2], "ready bots=");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("broken"), "a bot that is none is named: {}", stderr(&output));
+}
