@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod bot_folder;
 mod bots;
+pub mod call_client;
 pub mod check;
 pub mod cli;
 pub mod config;

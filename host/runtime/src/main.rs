@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use runtime::check;
-use runtime::cli::{CheckArgs, Cli, Command, EXIT_USAGE, PrintConfigArgs, ServeArgs};
+use runtime::cli::{CallArgs, CheckArgs, Cli, Command, EXIT_USAGE, PrintConfigArgs, ServeArgs};
 use runtime::config::{self, Config, Problems};
 use runtime::observe::{Metrics, flush_logs, start_logs};
 
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve(&args),
         Command::Check(args) => run_check(&args),
         Command::PrintConfig(args) => print_config(&args),
-        Command::Call(_) => usage("this build cannot place calls"),
+        Command::Call(args) => call(&args),
     }
 }
 
@@ -91,6 +91,18 @@ fn print_config(args: &PrintConfigArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => usage(&error),
+    }
+}
+
+/// Exit code: 0 answered and ended normally, 1 refused or failed.
+fn call(args: &CallArgs) -> ExitCode {
+    let placed = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Into::into);
+    match placed.and_then(|runtime| runtime.block_on(runtime::call_client::call(args))) {
+        Ok(report) => {
+            println!("{}", report.shown(args.json));
+            if report.went_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => failed(&format!("{error:#}")),
     }
 }
 

@@ -187,7 +187,6 @@ impl Core {
             Request::Drain { limit } => {
                 tracing::info!(limit_s = limit.as_secs(), calls = self.seats.len(), "draining: no new calls");
                 self.record.draining.set(1);
-                self.endpoint.handle(sip::Input::Command(sip::Command::Drain), now);
                 self.calls.handle(Input::Drain { limit }, now);
             }
             Request::ToggleSipTrace => tracing::info!(on = self.trace.toggle(), "SIP trace"),
@@ -331,7 +330,10 @@ impl Core {
 
     fn open_leg(&mut self, call: CallId, opening: LegOpening, now: Instant) {
         let Some(seat) = self.seats.get_mut(&call) else { return };
-        let (Some(ports), Some(ends)) = (seat.ports.take(), self.bots.take_media_ends(call)) else { return };
+        let (Some(ports), Some(ends)) = (seat.ports.take(), self.bots.take_media_ends(call)) else {
+            // A bug of ours; it costs this call, at once.
+            return self.calls.handle(Input::LegClosed { call, stats: Box::default() }, now);
+        };
         ends.shared.wants_frames.store(opening.frames, std::sync::atomic::Ordering::Relaxed);
         let ptime_ms = opening.negotiated.send_ptime_ms;
         let tap =
