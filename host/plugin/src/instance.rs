@@ -103,6 +103,11 @@ impl Instance {
         self.cell.store.data().meter.guest_time()
     }
 
+    /// The part of it that was measured: what one call used is the difference, 0 for a quick frame that was not sampled.
+    pub fn measured_time(&self) -> Duration {
+        self.cell.store.data().meter.measured_time()
+    }
+
     /// Linear memory that the guest holds, in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.cell.store.data().memory.bytes()

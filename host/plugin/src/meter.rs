@@ -18,6 +18,7 @@ pub(crate) const EPOCHS_BEFORE_FIRST_LOOK: u64 = 2;
 pub(crate) struct Meter {
     run: Run,
     guest_time: Duration,
+    measured_time: Duration,
     frames_until_sample: u32,
     /// Which tick `spent_in_tick` belongs to.
     tick: u64,
@@ -50,6 +51,7 @@ impl Default for Meter {
         Self {
             run: Run::default(),
             guest_time: Duration::ZERO,
+            measured_time: Duration::ZERO,
             frames_until_sample: FRAMES_PER_SAMPLE / 2,
             tick: 0,
             spent_in_tick: Duration::ZERO,
@@ -113,7 +115,13 @@ impl Meter {
         // What follows the first epoch is always measured, so only what precedes it is scaled up.
         let weight = if frame { FRAMES_PER_SAMPLE } else { 1 };
         self.guest_time += quick * weight + slow;
+        self.measured_time += quick + slow;
         self.spent_in_tick += quick + slow;
+    }
+
+    /// Without what was estimated: differences of it never blame a frame for those that were not measured.
+    pub(crate) fn measured_time(&self) -> Duration {
+        self.measured_time
     }
 
     pub(crate) fn guest_time(&self) -> Duration {

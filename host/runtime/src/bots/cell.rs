@@ -81,7 +81,7 @@ pub struct Bot {
     running: Running,
     operations: Arc<Mutex<Operations>>,
     ends: BotEnds,
-    answered: bool,
+    answered_at: Option<Instant>,
     slow_ticks_left: u32,
     /// Of its generation; a flag of its own if there is none.
     proved: Arc<AtomicBool>,
@@ -104,7 +104,7 @@ impl BotCell {
             running: Running::Waiting,
             operations,
             ends,
-            answered: false,
+            answered_at: None,
             slow_ticks_left: if proving { TICKS_TO_PROVE_ITSELF } else { 0 },
             proved,
             stats: BotStats::default(),
@@ -159,15 +159,22 @@ impl Bot {
         self.operations.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    pub fn play_fallback(&mut self, prompt: Prompt) {
+    /// The instance goes; what it used stays on record.
+    fn dismiss(&mut self) {
         self.ends.shared.wants_frames.store(false, Ordering::Relaxed);
+        if let Running::Bot(instance) = std::mem::replace(&mut self.running, Running::Gone) {
+            self.stats.guest_time += instance.guest_time();
+        }
+    }
+
+    pub fn play_fallback(&mut self, prompt: Prompt) {
+        self.dismiss();
         self.operations().abandon();
         self.running = Running::Fallback(prompt);
     }
 
     pub fn end(&mut self) -> BotStats {
-        self.running = Running::Gone;
-        self.ends.shared.wants_frames.store(false, Ordering::Relaxed);
+        self.dismiss();
         let mut stats = std::mem::take(&mut self.stats);
         stats.log_lines_dropped = self.operations().log.dropped();
         stats
@@ -188,9 +195,9 @@ impl Bot {
             }
             Running::Bot(_) => {}
         }
-        let before = self.guest_time();
+        let before = self.measured_time();
         let outcome = self.take_digits().and_then(|()| self.run_guest(now, woken, others));
-        let used = self.guest_time().saturating_sub(before);
+        let used = self.measured_time().saturating_sub(before);
         self.keep_pace(used);
         while let Some(act) = {
             let act = self.operations().next_act();
@@ -199,16 +206,15 @@ impl Bot {
             report(Report::Act(act));
         }
         if let Err(fault) = outcome {
-            self.running = Running::Gone;
-            self.ends.shared.wants_frames.store(false, Ordering::Relaxed);
+            self.dismiss();
             report(Report::Faulted(fault));
         }
         used
     }
 
-    fn guest_time(&self) -> Duration {
+    fn measured_time(&self) -> Duration {
         match &self.running {
-            Running::Bot(instance) => instance.guest_time(),
+            Running::Bot(instance) => instance.measured_time(),
             _ => Duration::ZERO,
         }
     }
@@ -224,9 +230,9 @@ impl Bot {
 
     fn run_guest(&mut self, now: Instant, woken: Instant, others: Duration) -> Result<(), Fault> {
         self.operations().advance(now);
-        self.run_events()?;
-        if self.answered {
-            self.run_frames(woken, others)?;
+        self.run_events(now)?;
+        if let Some(answered_at) = self.answered_at {
+            self.run_frames(answered_at, woken, others)?;
         } else {
             self.keep_newest_frames();
         }
@@ -235,13 +241,15 @@ impl Bot {
         Ok(())
     }
 
-    fn run_events(&mut self) -> Result<(), Fault> {
+    fn run_events(&mut self, now: Instant) -> Result<(), Fault> {
         let Running::Bot(instance) = &mut self.running else { return Ok(()) };
         // A bot that makes its own events (a timer of 0 ms in each timer event) goes on in the next tick.
         for _ in 0..super::operations::EVENTS_MAX {
             let next = self.operations.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next_event();
             let Some(event) = next else { break };
-            self.answered |= matches!(event, Event::Answered);
+            if matches!(event, Event::Answered) {
+                self.answered_at.get_or_insert(now);
+            }
             self.stats.events += 1;
             instance.on_event(event)?;
         }
@@ -255,17 +263,18 @@ impl Bot {
         }
     }
 
-    fn run_frames(&mut self, woken: Instant, others: Duration) -> Result<(), Fault> {
+    fn run_frames(&mut self, answered_at: Instant, woken: Instant, others: Duration) -> Result<(), Fault> {
         self.keep_newest_frames();
         let Running::Bot(instance) = &mut self.running else { return Ok(()) };
         while let Ok(frame) = self.ends.frames.pop() {
-            let entered = instance.guest_time();
+            let entered = instance.measured_time();
             let answer = instance.on_frame(frame.tick, &frame.samples, frame.kind, &mut self.out)?;
-            let used = instance.guest_time().saturating_sub(entered);
+            let used = instance.measured_time().saturating_sub(entered);
             self.stats.frames += 1;
             self.stats.guest_time_max = self.stats.guest_time_max.max(used);
             let finished = Instant::now();
-            if finished > frame.due {
+            // What was kept from before the answer was due when nobody waited for it.
+            if finished > frame.due && frame.due > answered_at {
                 let budget = frame.due.saturating_duration_since(woken);
                 late::count(&mut self.stats.late_answers, used, others, budget);
             }
@@ -280,7 +289,6 @@ impl Bot {
     }
 
     fn keep_pace(&mut self, used: Duration) {
-        self.stats.guest_time += used;
         if used > FAST_TICK_MAX {
             self.slow_ticks_left = TICKS_TO_PROVE_ITSELF;
         } else if self.slow_ticks_left > 0 {

@@ -26,7 +26,7 @@ use crate::signalling::{Bounds, Edge, EdgeEvent, Signalling};
 use crate::wiring;
 use sound::{Heard, Sound, SoundCommand, SoundEvent};
 
-const DIALOG: DialogId = DialogId(1);
+const DIALOG: DialogId = DialogId::outgoing(1);
 const KEYS: u64 = 1;
 /// After the recording: what is still on its way back is heard.
 const TAIL: Duration = Duration::from_secs(1);
