@@ -14,6 +14,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 mod core;
+mod descriptors;
 pub mod drain;
 mod media_shard;
 pub mod observe;

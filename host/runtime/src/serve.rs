@@ -20,7 +20,7 @@ use crate::media_shard::{MediaShard, ShardCounters};
 use crate::observe::{Captures, Metrics, SipTrace};
 use crate::rtp_ports::RtpPorts;
 use crate::signalling::{Bounds, Signalling};
-use crate::{admin, core, wiring};
+use crate::{admin, core, descriptors, wiring};
 
 /// Guests look at the epoch; one tick is how long a bot may stay before its worker's place is given to another.
 const EPOCH: Duration = Duration::from_millis(1);
@@ -29,6 +29,7 @@ const REQUESTS_WAITING_MAX: usize = 16;
 /// Runs the host until it has drained.
 pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
+    descriptors::raise_limit(config.limits.calls);
     let readiness = Readiness::default();
 
     let engine = Engine::new(plugin_limits(&config)).map_err(|error| anyhow::anyhow!("wasmtime: {error:#}"))?;

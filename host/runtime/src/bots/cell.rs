@@ -199,10 +199,9 @@ impl Bot {
         let outcome = self.take_digits().and_then(|()| self.run_guest(now, woken, others));
         let used = self.measured_time().saturating_sub(before);
         self.keep_pace(used);
-        while let Some(act) = {
-            let act = self.operations().next_act();
-            act
-        } {
+        // One by one, so that the operations are not locked while others are told.
+        loop {
+            let Some(act) = self.operations().next_act() else { break };
             report(Report::Act(act));
         }
         if let Err(fault) = outcome {

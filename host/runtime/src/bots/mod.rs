@@ -22,9 +22,8 @@ mod starter;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Instant;
 
-use call::{BotAct, BotStats, CallId, StartFailure};
+use call::{BotAct, BotStats, CallId, StartFailure, WallClock};
 use media::PlayoutReader;
 use plugin::Generation;
 use tokio::sync::mpsc;
@@ -168,8 +167,7 @@ impl Bots {
         start: &call::BotStart,
         plugin: Result<Generation, String>,
         span: tracing::Span,
-        now: Instant,
-        wall_ms: u64,
+        clock: WallClock,
     ) {
         let lane = Arc::clone(&self.lanes[lane]);
         let (playout_writer, playout) = media::playout(PLAYOUT_MS);
@@ -183,7 +181,7 @@ impl Bots {
             config: start.route.config.clone(),
         };
         let operations =
-            Operations::new(Arc::new(facts), playout_writer, BotLog::new(span, now), start.seed, now, wall_ms);
+            Operations::new(Arc::new(facts), playout_writer, BotLog::new(span, clock.at), start.seed, clock);
         let operations = Arc::new(Mutex::new(operations));
         let ends = BotEnds { frames: frames_out, digits: digits_out, answers: answers_in, shared: Arc::clone(&shared) };
         let proving = plugin.as_ref().map(|generation| self.proving.of(generation)).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use call::BotAct;
+use call::{BotAct, WallClock};
 use media::PlayoutWriter;
 use plugin::{Event, HostError, LogLevel, Written};
 use rand::rngs::StdRng;
@@ -63,8 +63,8 @@ struct Clear {
 pub struct Operations {
     facts: Arc<CallFacts>,
     playout: PlayoutWriter,
-    began: Instant,
-    began_wall_ms: u64,
+    /// When the call began, on both clocks.
+    clock: WallClock,
     now: Instant,
     last_id: u64,
     timers: Vec<Timer>,
@@ -87,20 +87,12 @@ pub struct Operations {
 pub struct Overfull;
 
 impl Operations {
-    pub fn new(
-        facts: Arc<CallFacts>,
-        playout: PlayoutWriter,
-        log: BotLog,
-        seed: [u8; 32],
-        now: Instant,
-        wall_ms: u64,
-    ) -> Self {
+    pub fn new(facts: Arc<CallFacts>, playout: PlayoutWriter, log: BotLog, seed: [u8; 32], clock: WallClock) -> Self {
         Self {
             facts,
             playout,
-            began: now,
-            began_wall_ms: wall_ms,
-            now,
+            clock,
+            now: clock.at,
             last_id: 0,
             timers: Vec::new(),
             marks: VecDeque::new(),
@@ -348,11 +340,11 @@ impl Operations {
     }
 
     pub fn now_ms(&self) -> u64 {
-        self.now.saturating_duration_since(self.began).as_millis() as u64
+        self.now.saturating_duration_since(self.clock.at).as_millis() as u64
     }
 
     pub fn wall_ms(&self) -> u64 {
-        self.began_wall_ms + self.now_ms()
+        self.clock.unix_ms_at(self.now)
     }
 
     pub fn random(&mut self, out: &mut [u8]) {

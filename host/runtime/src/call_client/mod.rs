@@ -1,21 +1,22 @@
 //! `patchbay call`: one call placed with the host's own SIP endpoint and leg, and a report of how it went.
 //! It is a caller like any other: nothing it does goes past the wire.
 
+mod called;
+mod report;
 mod sound;
 
 use std::collections::HashSet;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use call::{Direction, Ladder};
 use clap::Parser;
 use media::sdp::{self, Fresh, Offer, Session};
 use media::{Codec, LegEvent, LocalMedia, SrtpPolicy};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde::Serialize;
-use sip::{Command, DialogId, Ending, Event, Flow, Input, OutgoingInvite, Output, Target, Transport};
+use sip::{Command, DialogId, Ending, Event, Flow, Input, OutgoingInvite, Output, Transport};
 use tokio::sync::mpsc;
 
 use crate::cli::{self, CallArgs, Cli};
@@ -24,6 +25,8 @@ use crate::observe::{Metrics, SipTrace};
 use crate::rtp_ports::RtpPorts;
 use crate::signalling::{Bounds, Edge, EdgeEvent, Signalling};
 use crate::wiring;
+use called::Called;
+pub use report::CallReport;
 use sound::{Heard, Sound, SoundCommand, SoundEvent};
 
 const DIALOG: DialogId = DialogId::outgoing(1);
@@ -35,65 +38,6 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 /// Ports of calls that we place: above those that a host on the same machine answers on, below the ephemeral ones.
 const RTP_PORTS: std::ops::RangeInclusive<u16> = 20_002..=32_000;
 
-/// How the call went. Absent where it did not come to that.
-#[derive(Debug, Default, Serialize)]
-pub struct CallReport {
-    /// The final answer to the INVITE; 408 if nothing answered, 503 if no way was found.
-    pub status: u16,
-    pub phrase: String,
-    /// From INVITE to 200.
-    pub setup_ms: Option<f64>,
-    pub codec: Option<&'static str>,
-    pub srtp: bool,
-    pub packets_sent: u64,
-    pub packets_received: u64,
-    pub packets_lost: u64,
-    /// The keys themselves.
-    pub digits_sent: String,
-    pub digits_received: String,
-    /// `caller` is us, `callee` the other side; `failure` if the call was refused or broke.
-    pub ended_by: &'static str,
-    /// From 200 to the end.
-    pub seconds: f64,
-    pub recording: Option<String>,
-}
-
-impl CallReport {
-    /// For people a few lines, for programs one JSON object.
-    pub fn shown(&self, json: bool) -> String {
-        if json {
-            return serde_json::to_string(self).unwrap_or_default();
-        }
-        let sound = match self.codec {
-            Some(codec) => format!(", {codec}{}", if self.srtp { " over SRTP" } else { "" }),
-            None => String::new(),
-        };
-        let setup = self.setup_ms.map_or(String::new(), |ms| format!(" after {ms} ms"));
-        let mut text = format!("{} {}{setup}{sound}", self.status, self.phrase);
-        if self.codec.is_some() {
-            text += &format!(
-                "\n{} s, ended by {}; RTP packets: {} sent, {} received, {} lost; digits sent {:?}, received {:?}",
-                self.seconds,
-                self.ended_by,
-                self.packets_sent,
-                self.packets_received,
-                self.packets_lost,
-                self.digits_sent,
-                self.digits_received
-            );
-        }
-        if let Some(recording) = &self.recording {
-            text += &format!("\nrecording: {recording}");
-        }
-        text
-    }
-
-    /// Answered, and ended by somebody.
-    pub fn went_well(&self) -> bool {
-        self.status == 200 && self.ended_by != "failure"
-    }
-}
-
 /// Places the call and waits for its end. Errors: what was asked for cannot be done at all; a refusal is a report.
 pub async fn call(args: &CallArgs) -> anyhow::Result<CallReport> {
     let target = Called::parse(&args.uri)?;
@@ -103,7 +47,7 @@ pub async fn call(args: &CallArgs) -> anyhow::Result<CallReport> {
         .map(|path| wiring::read_prompt(path).with_context(|| path.display().to_string()))
         .transpose()?;
     let remote = target.first_address().await?;
-    let local = address_towards(remote)?;
+    let local = crate::signalling::address_towards(remote).with_context(|| format!("no route to {remote}"))?;
     let config = client_config(args, target.transport, local)?;
     let metrics = Metrics::default();
     let signalling = Signalling::bind(&config, Bounds::from(&config.limits), &metrics, SipTrace::default())?;
@@ -133,7 +77,7 @@ pub async fn call(args: &CallArgs) -> anyhow::Result<CallReport> {
         report.packets_received = heard.stats.packets_received;
         report.packets_lost = heard.stats.packets_lost;
         if let Some(path) = &args.record {
-            write_wav(path, &heard.samples).with_context(|| path.display().to_string())?;
+            sound::write_wav(path, &heard.samples).with_context(|| path.display().to_string())?;
             report.recording = Some(path.display().to_string());
         }
     }
@@ -442,55 +386,6 @@ impl Caller {
     }
 }
 
-/// Whom to call, as the URI says.
-struct Called {
-    host: String,
-    port: Option<u16>,
-    transport: Transport,
-}
-
-impl Called {
-    fn parse(uri: &str) -> anyhow::Result<Self> {
-        let parsed = sip::Uri::parse(uri.as_bytes())
-            .map_err(|_| anyhow!("`{uri}` is not a SIP URI; write sip:echo@127.0.0.1:5070;transport=tcp"))?;
-        let host = parsed.host().with_context(|| format!("`{uri}` names no host"))?.trim_matches(['[', ']']).to_owned();
-        let transport = match parsed.transport() {
-            Some(named) if named.eq_ignore_ascii_case("tcp") => Transport::Tcp,
-            Some(named) if named.eq_ignore_ascii_case("tls") => Transport::Tls,
-            Some(named) if named.eq_ignore_ascii_case("udp") => Transport::Udp,
-            Some(named) => bail!("transport={named} is none of udp, tcp, tls"),
-            None if parsed.scheme() == sip::Scheme::Sips => Transport::Tls,
-            None => Transport::Udp,
-        };
-        Ok(Self { host, port: parsed.port(), transport })
-    }
-
-    fn way(&self) -> Target {
-        Target {
-            trunk: sip::TrunkId(0),
-            listener: sip::ListenerId(0),
-            transport: self.transport,
-            host: self.host.clone(),
-            port: self.port,
-        }
-    }
-
-    /// Only to learn which of our addresses leads there; the edge resolves by RFC 3263.
-    async fn first_address(&self) -> anyhow::Result<IpAddr> {
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port.unwrap_or(5060))).await;
-        let first = found.with_context(|| self.host.clone())?.next();
-        Ok(first.with_context(|| format!("{} has no address", self.host))?.ip())
-    }
-}
-
-fn address_towards(remote: IpAddr) -> anyhow::Result<IpAddr> {
-    let any: IpAddr = if remote.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
-    let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
-    // Nothing is sent: this only looks the route up.
-    socket.connect(SocketAddr::new(remote, 9)).with_context(|| format!("no route to {remote}"))?;
-    Ok(socket.local_addr()?.ip())
-}
-
 /// One listener on the address that leads to the callee, everybody may answer.
 fn client_config(args: &CallArgs, transport: Transport, local: IpAddr) -> anyhow::Result<Config> {
     // A connection of ours needs no TLS listener, and we have no certificate for one.
@@ -515,14 +410,4 @@ fn bracketed(address: IpAddr) -> String {
 
 fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
-}
-
-fn write_wav(path: &std::path::Path, samples: &[i16]) -> anyhow::Result<()> {
-    let spec =
-        hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
-    let mut wav = hound::WavWriter::create(path, spec)?;
-    for sample in samples {
-        wav.write_sample(*sample)?;
-    }
-    Ok(wav.finalize()?)
 }

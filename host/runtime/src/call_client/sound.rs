@@ -173,3 +173,14 @@ fn receive(socket: &UdpSocket, mut take: impl FnMut(&mut [u8], SocketAddr, Insta
         take(&mut datagram[..len], from, Instant::now());
     }
 }
+
+/// Shape: 8 kHz, mono, 16 bit.
+pub fn write_wav(path: &std::path::Path, samples: &[i16]) -> anyhow::Result<()> {
+    let spec =
+        hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let mut wav = hound::WavWriter::create(path, spec)?;
+    for sample in samples {
+        wav.write_sample(*sample)?;
+    }
+    Ok(wav.finalize()?)
+}

@@ -1,8 +1,9 @@
 //! Where a call's RTP sockets bind, and what the peer is told of them.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::IpAddr;
 
 use crate::config::{Network, Rtp};
+use crate::signalling::address_towards;
 
 /// The media addresses of one listener.
 #[derive(Clone, Debug)]
@@ -26,19 +27,11 @@ impl MediaAddress {
     pub fn choose(&self, rtp: &Rtp, peer: IpAddr) -> Option<Chosen> {
         let peer = peer.to_canonical();
         let bind = rtp.listen.unwrap_or(self.listener);
-        let local = if bind.is_unspecified() { address_towards(peer)? } else { bind };
+        let local = if bind.is_unspecified() { address_towards(peer).ok()? } else { bind };
         let is_local = self.localnet.iter().chain(&rtp.localnet).any(|network| network.contains(peer));
         let told = rtp.advertised.or(self.advertised).filter(|told| !is_local && told.is_ipv4() == local.is_ipv4());
         Some(Chosen { bind: if bind.is_unspecified() { local } else { bind }, advertised: told.unwrap_or(local) })
     }
-}
-
-/// The address that the system would send from. Nothing is sent: connecting a UDP socket only looks the route up.
-fn address_towards(peer: IpAddr) -> Option<IpAddr> {
-    let any: IpAddr = if peer.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
-    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).ok()?;
-    socket.connect(SocketAddr::new(peer, 9)).ok()?;
-    Some(socket.local_addr().ok()?.ip())
 }
 
 #[cfg(test)]

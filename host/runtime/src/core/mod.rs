@@ -232,7 +232,7 @@ impl Core {
             Output::Sip(command) => self.endpoint.handle(sip::Input::Command(command), now),
             Output::OpenPorts { call, want } => self.open_ports(call, &want, now),
             Output::FreePorts { call } => self.free_ports(call, now),
-            Output::StartBot { call, start } => self.start_bot(call, &start, now),
+            Output::StartBot { call, start } => self.start_bot(call, &start),
             Output::OpenLeg { call, leg } => self.open_leg(call, *leg, now),
             Output::UpdateLeg { call, negotiated } => self.command(call, ShardCommand::Update { call, negotiated }),
             Output::CloseLeg { call } => self.command(call, ShardCommand::Close { call }),
@@ -313,7 +313,7 @@ impl Core {
         }
     }
 
-    fn start_bot(&mut self, call: CallId, start: &call::BotStart, now: Instant) {
+    fn start_bot(&mut self, call: CallId, start: &call::BotStart) {
         let seat = self.seats.entry(call).or_default();
         // The leg and its bot share a number: the media thread wakes the lane that runs the bot.
         seat.shard = (0..self.shards.len()).min_by_key(|shard| self.shards[*shard].legs).unwrap_or(0);
@@ -325,7 +325,7 @@ impl Core {
         if let Ok(generation) = &generation {
             span.record("generation", generation.number);
         }
-        self.bots.start_bot(call, seat.shard, start, generation, span, now, wall_clock().unix_ms);
+        self.bots.start_bot(call, seat.shard, start, generation, span, wall_clock());
     }
 
     fn open_leg(&mut self, call: CallId, opening: LegOpening, now: Instant) {

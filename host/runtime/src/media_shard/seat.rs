@@ -107,15 +107,17 @@ impl Seat {
         }
     }
 
+    fn press(&mut self, key: Pressed) {
+        if self.voice.ends.digits.push(key).is_err() {
+            self.voice.ends.shared.digits_overfull.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn tell_events(&mut self, events: &mut dyn FnMut(ShardEvent)) {
         while let Some(event) = self.leg.poll_event() {
             match event {
                 LegEvent::FirstPacket => self.heard = true,
-                LegEvent::Digit { key, tick } => {
-                    if self.voice.ends.digits.push(Pressed { key, tick }).is_err() {
-                        self.voice.ends.shared.digits_overfull.store(true, Ordering::Relaxed);
-                    }
-                }
+                LegEvent::Digit { key, tick } => self.press(Pressed { key, tick }),
                 _ => {}
             }
             events(ShardEvent::Leg { call: self.call, event });

@@ -127,18 +127,21 @@ fn listening(listener: &Listener, local: SocketAddr) -> Listening {
     }
 }
 
-/// The address by which this machine reaches the world; nothing is sent to learn it. Loopback if there is no way out.
+/// The address by which this machine reaches the world; loopback if there is no way out. Source: RFC 5737, RFC 3849 for where it looks.
 fn default_address(unspecified: IpAddr) -> IpAddr {
-    let (any, out, loopback): (IpAddr, IpAddr, IpAddr) = match unspecified {
-        IpAddr::V4(any) => (any.into(), [192, 0, 2, 1].into(), [127, 0, 0, 1].into()),
-        IpAddr::V6(any) => (any.into(), [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()),
+    let (out, loopback): (IpAddr, IpAddr) = match unspecified {
+        IpAddr::V4(_) => ([192, 0, 2, 1].into(), [127, 0, 0, 1].into()),
+        IpAddr::V6(_) => ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()),
     };
-    let learn = || {
-        let socket = UdpSocket::bind((any, 0))?;
-        socket.connect((out, 9))?;
-        socket.local_addr()
-    };
-    learn().map_or(loopback, |address| address.ip())
+    address_towards(out).unwrap_or(loopback)
+}
+
+/// The address that the system would send from. Nothing is sent: connecting a UDP socket only looks the route up.
+pub fn address_towards(peer: IpAddr) -> std::io::Result<IpAddr> {
+    let any: IpAddr = if peer.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect((peer, 9))?;
+    Ok(socket.local_addr()?.ip())
 }
 
 /// Serves in tasks of their own until `stop` is closed.

@@ -27,7 +27,7 @@ use crate::observe::{Direction, LogLimit, Metrics, PersonalAddress, SipTrace};
 use crate::tls::client_config;
 pub use bounds::Bounds;
 use counters::{Counters, Refused};
-pub use listener::Listening;
+pub use listener::{Listening, address_towards};
 use resolver::Resolver;
 use table::{Sent, Table};
 
