@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use rtcp::goodbye::Goodbye;
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
@@ -196,12 +195,14 @@ impl Reporter {
             text: Bytes::copy_from_slice(self.cname.as_bytes()),
         };
         let chunks = vec![SourceDescriptionChunk { source: self.ssrc, items: vec![cname] }];
-        let mut parts = vec![written, SourceDescription { chunks }.marshal()];
-        if bye {
-            parts.push(Goodbye { sources: vec![self.ssrc], reason: Bytes::new() }.marshal());
-        }
-        for part in parts.into_iter().flatten() {
+        for part in [written, SourceDescription { chunks }.marshal()].into_iter().flatten() {
             out.extend_from_slice(&part);
+        }
+        if bye {
+            // 6.6: one source, no reason. Not by the rtcp crate, which pads an empty reason with three bytes and sets the P bit for it:
+            // padding is a multiple of four.
+            out.extend_from_slice(&[0x81, GOODBYE, 0, 1]);
+            out.extend_from_slice(&self.ssrc.to_be_bytes());
         }
         self.sent += 1;
     }
