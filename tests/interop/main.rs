@@ -14,17 +14,16 @@
 
 mod baresip;
 mod capture;
-mod certificates;
 mod clients;
 mod host;
 mod pjsua;
 mod rtp_file;
-mod running;
 mod sipp;
-mod sound;
 mod stage;
 
 mod baresip_calls;
 mod pjsua_calls;
 mod reload_calls;
 mod sipp_calls;
+
+use patchbay_tests::{certificates, running, sound};

@@ -105,7 +105,7 @@ impl Told {
 }
 
 fn folder_of_script() -> PathBuf {
-    crate::stage::repository().join("tests/interop/pjsua")
+    patchbay_tests::repository().join("tests/interop/pjsua")
 }
 
 /// pjsua2 writes a few lines of its own before it is told where to.

@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 
+use patchbay_tests::repository;
+
 use crate::capture::{self, Capture, Trace};
 use crate::certificates::{self, Certificates};
 use crate::clients::{self, Client};
@@ -98,11 +100,6 @@ impl Drop for Stage {
             eprintln!("what happened lies in {}", self.folder.display());
         }
     }
-}
-
-pub fn repository() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap_or(tests).to_owned()
 }
 
 pub fn interop_folder() -> PathBuf {

@@ -19,7 +19,7 @@ pub struct Sim {
 pub fn run(sim: &Sim) -> Result<ExitCode> {
     let mut command = cargo(&["test", "--workspace", "--test", "sim", "--", "--nocapture"]);
     if let Some(seed) = sim.seed {
-        command.env("PATCHBAY_SIM_SEED", seed.to_string());
+        command.env("SIM_SEED", seed.to_string());
     }
     shown(command)
 }

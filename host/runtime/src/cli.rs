@@ -139,7 +139,7 @@ pub struct CallArgs {
     /// Writes what is heard.
     #[arg(long, value_name = "F.wav")]
     pub record: Option<PathBuf>,
-    /// Presses these keys once answered: 0-9 * # A-D, and `,` to wait a second.
+    /// Presses these keys once answered: 0-9 * # A-D, and `,` to wait half a second.
     #[arg(long, value_name = "KEYS", value_parser = parse_digits)]
     pub digits: Option<String>,
     /// Hangs up after so long. [default: when the recording was played, or the peer hangs up]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::stage::repository;
+use crate::repository;
 use anyhow::{Context, Result, ensure};
 
 pub const SAMPLES_PER_MS: usize = 8;
