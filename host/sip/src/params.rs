@@ -83,15 +83,17 @@ impl<'a> Params<'a> {
             .map(|(_, value)| unquoted(value.unwrap_or(b"")))
     }
 
-    /// Errors: an empty or misspelt parameter, one name twice, or more than [`MAX_PARAMS`].
+    /// Errors: an empty or misspelt parameter, one name with two values, or more than [`MAX_PARAMS`].
+    /// The same twice is read once, against RFC 3261 19.1.1: baresip appends its account's transport to a URI that has it already.
     pub(crate) fn are_well_formed(self) -> bool {
-        let mut names: Vec<&[u8]> = Vec::new();
+        let mut seen: Vec<(&[u8], Option<&[u8]>)> = Vec::new();
         for param in self {
-            let Some((name, _)) = param else { return false };
-            if names.len() == MAX_PARAMS || names.iter().any(|n| n.eq_ignore_ascii_case(name)) {
+            let Some((name, value)) = param else { return false };
+            let differs = |&(n, v): &(&[u8], Option<&[u8]>)| n.eq_ignore_ascii_case(name) && v != value;
+            if seen.len() == MAX_PARAMS || seen.iter().any(differs) {
                 return false;
             }
-            names.push(name);
+            seen.push((name, value));
         }
         true
     }
