@@ -112,7 +112,8 @@ impl Source {
             }
             _ => {}
         }
-        if !self.in_networks(from.ip()) {
+        // To port 0 nothing can be sent back: learnt, it would silence the call.
+        if from.port() == 0 || !self.in_networks(from.ip()) {
             return Err(DropReason::ForeignNetwork);
         }
         Ok(())
@@ -226,6 +227,11 @@ mod tests {
         source.sdp_allowed = true;
         source.offered(Some(at("192.0.2.1:9")), now);
         assert_eq!(source.admits(at("192.0.2.1:4000"), now), Ok(()));
+    }
+
+    #[test]
+    fn a_source_that_nothing_can_be_sent_to_is_not_learnt() {
+        assert_eq!(source().admits(at("10.2.2.2:0"), Instant::now()), Err(DropReason::ForeignNetwork));
     }
 
     #[test]
