@@ -24,8 +24,9 @@ pub struct Test {
     filters: Vec<String>,
 }
 
+type IsIn = fn(&TestProgram) -> bool;
 /// Test programs by stage, first match. The rest is `units`.
-const STAGES: [(&str, fn(&TestProgram) -> bool); 5] = [
+const STAGES: [(&str, IsIn); 5] = [
     ("fuzz", |tests| tests.target.starts_with("fuzz")),
     ("ladders", |tests| tests.name == "tests::ladders"),
     ("simulation", |tests| tests.name == "tests::sim"),

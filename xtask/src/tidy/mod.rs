@@ -38,6 +38,9 @@ const NOT_IN: &[(&[&str], &[&str], &str)] = &[
     ),
 ];
 
+/// Where one of those words is right all the same: the compiled cache is files, and the compiling child steps back by writing one.
+const ALL_THE_SAME: &[(&str, &str)] = &[("host/plugin/src/cache.rs", "std::fs"), ("host/plugin/src/compiler/", "std::fs")];
+
 /// Nowhere in Rust code, tests included.
 const NOWHERE: &[&str] = &["todo!(", "unimplemented!(", "dbg!(", "FIXME", "for now"];
 
@@ -122,7 +125,8 @@ fn words(path: &str, source: &Source) -> Vec<String> {
             continue;
         }
         for (at, line) in source.product_lines() {
-            if let Some(word) = banned.iter().find(|word| line.contains(**word)) {
+            let allowed = |word: &str| ALL_THE_SAME.iter().any(|(place, what)| path.starts_with(place) && *what == word);
+            if let Some(word) = banned.iter().find(|word| line.contains(**word) && !allowed(word)) {
                 findings.push(format!("{path}:{}: `{word}`: {why}", at + 1));
             }
         }
