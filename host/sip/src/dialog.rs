@@ -72,6 +72,7 @@ pub(crate) enum Waiting {
 #[derive(Debug)]
 pub(crate) enum Reinvite {
     Sent {
+        cseq: u32,
         sdp: Vec<u8>,
         tries: u8,
         refresh: bool,

@@ -66,6 +66,30 @@ fn a_reinvite_without_an_offer_gets_ours_and_answers_in_the_ack() {
     end_call(pair, caller);
 }
 
+/// Found by the simulation: the repeated 200 was taken for the answer to the second offer.
+#[test]
+fn a_repeated_200_is_no_answer_to_the_next_offer() {
+    let mut pair = Pair::new(Transport::Udp);
+    let (caller, host) = pair.connect();
+    pair.command(End::Uac, Command::Reinvite { dialog: caller, sdp: HOLD.into() });
+    pair.settle();
+    assert!(matches!(pair.uas.event(), Event::Offer { .. }));
+    pair.lose(End::Uac, "ACK", 1);
+    pair.command(End::Uas, Command::AcceptOffer { dialog: host, sdp: HOLD.into() });
+    pair.settle();
+    assert!(matches!(pair.uac.event(), Event::OfferAnswered { sdp, .. } if sdp == HOLD.as_bytes()));
+    pair.lose(End::Uac, "INVITE", 1);
+    pair.command(End::Uac, Command::Reinvite { dialog: caller, sdp: OFFER.into() });
+    pair.run_for(Duration::from_secs(2));
+    assert_eq!(pair.uas.count_sent("SIP/2.0 200"), 3, "the first offer's was repeated");
+    assert!(pair.uac.events.is_empty(), "{:?}", pair.uac.events);
+    assert!(matches!(pair.uas.event(), Event::Offer { .. }));
+    pair.command(End::Uas, Command::AcceptOffer { dialog: host, sdp: ANSWER.into() });
+    pair.settle();
+    assert!(matches!(pair.uac.event(), Event::OfferAnswered { sdp, .. } if sdp == ANSWER.as_bytes()));
+    end_call(pair, caller);
+}
+
 #[test]
 fn offers_that_cross_get_491_and_both_go_through_in_the_end() {
     for seed in 0..20 {

@@ -39,7 +39,7 @@ impl Endpoint {
         };
         draft.body = (!sdp.is_empty()).then_some(("application/sdp", sdp.clone()));
         if let Some(dialog) = self.dialogs.get_mut(&id) {
-            dialog.reinvite = Some(Reinvite::Sent { sdp, tries: tries + 1, refresh });
+            dialog.reinvite = Some(Reinvite::Sent { cseq: dialog.local_cseq, sdp, tries: tries + 1, refresh });
         }
         self.request_in(id, draft, Purpose::Reinvite, false, now);
     }
@@ -82,8 +82,10 @@ impl Endpoint {
             }
             return;
         }
-        let Some(Reinvite::Sent { sdp, tries, refresh }) =
-            dialog.reinvite.take_if(|reinvite| matches!(reinvite, Reinvite::Sent { .. }))
+        // A repeated 2xx to an earlier one, whose ACK was lost, is no answer to the one that is open now.
+        let number = response.cseq().number;
+        let Some(Reinvite::Sent { sdp, tries, refresh, .. }) =
+            dialog.reinvite.take_if(|reinvite| matches!(reinvite, Reinvite::Sent { cseq, .. } if *cseq == number))
         else {
             return self.acknowledge_again(id, response, now);
         };
