@@ -91,6 +91,7 @@ impl SendPath {
         self.timestamp = at.plus(length);
         self.marker |= missed > 0 || !open;
         if !open {
+            self.digits.cut_short();
             return false;
         }
         self.slots_skipped += u64::from(missed);

@@ -125,6 +125,15 @@ impl DigitSender {
         None
     }
 
+    /// Nothing may leave for a while. A key that was under way is over, as its receiver will think: going on with it after
+    /// the hold, it would be heard as another press.
+    pub fn cut_short(&mut self) {
+        if let State::Tone { start, .. } = self.state {
+            self.state = State::Quiet { until: start.plus(self.tone + self.gap) };
+            self.sent += 1;
+        }
+    }
+
     /// The slot that begins at media time `at` and is `length` samples long.
     pub fn next(&mut self, at: RtpTimestamp, length: u32) -> Slot {
         loop {

@@ -134,3 +134,22 @@ fn a_stall_within_a_tone_leaves_its_length_and_its_end() {
     let events: Vec<_> = packets.iter().filter_map(event).collect();
     assert_eq!(events, [(5, false, 160), (5, false, 320), (5, true, 800), (5, true, 800), (5, true, 800)]);
 }
+
+/// Found by the simulation: seconds later the rest of it would be heard as another press.
+#[test]
+fn a_key_that_a_hold_cuts_short_is_not_gone_on_with_after_it() {
+    let mut caller = Caller::plain();
+    caller.leg.send_digits(1, "57").unwrap();
+    let mut packets = caller.sent_for(40, &mut ());
+    let mut hold = negotiated();
+    (hold.direction, hold.held) = (media::Direction::Inactive, true);
+    let now = caller.now;
+    caller.leg.renegotiate(hold, now);
+    assert_eq!(caller.sent_for(4000, &mut ()), []);
+    let now = caller.now;
+    caller.leg.renegotiate(negotiated(), now);
+    packets.extend(caller.sent_for(300, &mut ()));
+    let keys: Vec<u8> = packets.iter().filter_map(event).map(|event| event.0).collect();
+    assert_eq!(keys, [[5].repeat(2), [7].repeat(7)].concat());
+    assert_eq!(caller.events(), [LegEvent::DigitsSent { id: 1 }]);
+}
