@@ -34,6 +34,8 @@ const COMPONENT_MAGIC: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 
 #[derive(clap::Args)]
 pub struct Bots {
+    /// More bots to build: packages of plugins/Cargo.toml.
+    pub names: Vec<String>,
     /// Build the misbehaving bot of the tests as well, to target/bots-test/.
     #[arg(long)]
     pub tests: bool,
@@ -57,6 +59,7 @@ pub fn build(bots: &Bots) -> Result<()> {
     let began = Instant::now();
 
     let mut wanted: Vec<(&str, PathBuf)> = BOTS.iter().map(|&bot| (bot, root.join("target/bots"))).collect();
+    wanted.extend(bots.names.iter().map(|bot| (bot.as_str(), root.join("target/bots"))));
     if bots.tests {
         wanted.extend(TEST_BOTS.iter().map(|&bot| (bot, root.join("target/bots-test"))));
     }

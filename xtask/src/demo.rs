@@ -21,7 +21,7 @@ pub struct Demo {
 }
 
 pub fn run(demo: &Demo) -> Result<ExitCode> {
-    bots::build(&Bots { tests: false, toolchain: None })?;
+    bots::build(&Bots { names: Vec::new(), tests: false, toolchain: None })?;
     let ended = start(&build_programs()?, demo.stay)?;
     if !ended.failure().is_empty() {
         eprintln!("demo: {}", ended.failure());

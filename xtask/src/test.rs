@@ -65,7 +65,7 @@ pub fn run(test: &Test) -> Result<ExitCode> {
 
     report.stage("bots");
     let began = Instant::now();
-    let built = bots::build(&Bots { tests: true, toolchain: None });
+    let built = bots::build(&Bots { names: Vec::new(), tests: true, toolchain: None });
     report.step("bots", began, Counts::one(built.is_ok()), &built.err().map(|e| format!("{e:#}")).unwrap_or_default());
 
     report.stage("build");

@@ -39,7 +39,8 @@ const NOT_IN: &[(&[&str], &[&str], &str)] = &[
 ];
 
 /// Where one of those words is right all the same: the compiled cache is files, and the compiling child steps back by writing one.
-const ALL_THE_SAME: &[(&str, &str)] = &[("host/plugin/src/cache.rs", "std::fs"), ("host/plugin/src/compiler/", "std::fs")];
+const ALL_THE_SAME: &[(&str, &str)] =
+    &[("host/plugin/src/cache.rs", "std::fs"), ("host/plugin/src/compiler/", "std::fs")];
 
 /// Nowhere in Rust code, tests included.
 const NOWHERE: &[&str] = &["todo!(", "unimplemented!(", "dbg!(", "FIXME", "for now"];
@@ -76,6 +77,7 @@ pub fn look() -> Result<Vec<String>> {
     for (path, source) in &sources {
         findings.extend(words(path, source));
     }
+    findings.extend(promises(&paths, &sources)?);
     findings.extend(lengths(&sources)?);
     findings.extend(dead(&paths, &sources)?);
     Ok(findings)
@@ -125,13 +127,29 @@ fn words(path: &str, source: &Source) -> Vec<String> {
             continue;
         }
         for (at, line) in source.product_lines() {
-            let allowed = |word: &str| ALL_THE_SAME.iter().any(|(place, what)| path.starts_with(place) && *what == word);
+            let allowed =
+                |word: &str| ALL_THE_SAME.iter().any(|(place, what)| path.starts_with(place) && *what == word);
             if let Some(word) = banned.iter().find(|word| line.contains(**word) && !allowed(word)) {
                 findings.push(format!("{path}:{}: `{word}`: {why}", at + 1));
             }
         }
     }
     findings
+}
+
+/// Tests that the documentation names, as `` `words_of_a_sentence` ``, and that are not there.
+fn promises(paths: &[String], sources: &BTreeMap<String, Source>) -> Result<Vec<String>> {
+    let mut findings = Vec::new();
+    for path in paths.iter().filter(|path| path.ends_with("ARCHITECTURE.md") || path.ends_with("docs/limits.md")) {
+        let text = fs::read_to_string(root().join(path))?;
+        for name in text.split('`').filter(|word| word.matches('_').count() > 2 && !word.contains([' ', '/', '\n'])) {
+            let declared = format!("fn {name}()");
+            if !sources.values().any(|source| source.lines().any(|line| line.contains(&declared))) {
+                findings.push(format!("{path}: there is no test `{name}`"));
+            }
+        }
+    }
+    Ok(findings)
 }
 
 fn lengths(sources: &BTreeMap<String, Source>) -> Result<Vec<String>> {
