@@ -4,11 +4,16 @@
 //! that new calls get; `Plugin::instantiate` gives an `Instance`, which the bot workers enter for frames and events and which
 //! reaches its call only through a `CallPort`.
 //!
+//! What strangers upload is compiled by `Compiler` in a confined child process, and kept in `Cache`: the only IO in this crate.
+//!
 //! Never: a socket, a thread of its own that outlives a call of this crate, a host function that waits, SIP or RTP. A bot that
 //! traps, loops, hogs or lies ends in a `Fault` and harms nothing but its own call.
 //! Start reading at `instance`, then `engine`; what a bot may ask for is in `capability`, one file each.
 
+mod artefact;
+mod cache;
 mod capability;
+mod compiler;
 mod contract;
 mod engine;
 mod host_state;
@@ -22,6 +27,9 @@ mod port;
 mod registry;
 mod wit;
 
+pub use artefact::{Artefact, Digest};
+pub use cache::{Cache, CacheCounts};
+pub use compiler::{CompileError, CompileLimits, Compiled, Compiler, compile_child, confine};
 pub use contract::*;
 pub use engine::Engine;
 pub use instance::Instance;

@@ -52,8 +52,13 @@ pub(crate) fn one_line(error: &wasmtime::Error) -> String {
         }
         line.push_str(&text);
     }
-    let words: Vec<&str> = line.split_whitespace().collect();
-    words.join(" ").chars().filter(|c| !c.is_control()).take(CHARS_MAX).collect()
+    one_line_of(&line, CHARS_MAX)
+}
+
+/// A text of unknown origin, without line breaks and control characters, and bounded.
+pub(crate) fn one_line_of(text: &str, chars_max: usize) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").chars().filter(|c| !c.is_control()).take(chars_max).collect()
 }
 
 #[cfg(test)]

@@ -2,10 +2,8 @@
 
 use crate::inert::InertPort;
 use crate::wit::v0_1_0::TelephonyPre;
-use crate::{CallInfo, CallPort, Engine, Event, Fault, FrameKind, Instance, LoadError, StartReason, Started};
+use crate::{CallInfo, CallPort, Digest, Engine, Event, Fault, FrameKind, Instance, LoadError, StartReason, Started};
 use crate::{host_state::HostState, limits::FRAME_SAMPLES};
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -24,8 +22,8 @@ struct Inner {
 }
 
 impl Plugin {
-    pub(crate) fn new(engine: Engine, name: &str, bytes: &[u8], bot: TelephonyPre<HostState>) -> Self {
-        Self { inner: Arc::new(Inner { engine, name: name.to_owned(), digest: digest(bytes), bot }) }
+    pub(crate) fn new(engine: Engine, name: &str, component: &Digest, bot: TelephonyPre<HostState>) -> Self {
+        Self { inner: Arc::new(Inner { engine, name: name.to_owned(), digest: component.to_string(), bot }) }
     }
 
     pub fn name(&self) -> &str {
@@ -88,14 +86,6 @@ impl PluginWatch {
     pub fn is_dropped(&self) -> bool {
         self.0.strong_count() == 0
     }
-}
-
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 /// Ticks the epoch while a dry run lasts, so that it ends even where nobody else ticks (a configuration check).

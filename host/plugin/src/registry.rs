@@ -71,7 +71,7 @@ impl Registry {
     /// Loads, tries and activates new bytes for a name. On any error the current generation stays.
     /// Cost: that of `Engine::load` and a dry run, on the calling thread; the lock is not held meanwhile.
     pub fn reload(&self, engine: &Engine, name: &str, bytes: &[u8]) -> Result<Reloaded, LoadError> {
-        let digest = crate::plugin::digest(bytes);
+        let digest = crate::Digest::of(bytes).to_string();
         if let Some(current) = self.current(name).filter(|current| current.plugin.digest() == digest) {
             return Ok(Reloaded::Unchanged { generation: current.number });
         }

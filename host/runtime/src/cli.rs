@@ -1,5 +1,6 @@
 //! The command line: what may be written, and nothing of what it does.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -28,6 +29,9 @@ pub enum Command {
     PrintConfig(PrintConfigArgs),
     /// Places one call and says how it went.
     Call(Box<CallArgs>),
+    /// What the host runs to compile a component. Not for people.
+    #[command(hide = true)]
+    CompileComponent(CompileComponentArgs),
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -150,6 +154,13 @@ pub struct CallArgs {
     pub ladder: bool,
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct CompileComponentArgs {
+    /// As `plugin::Compiler` writes them.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub order: Vec<OsString>,
 }
 
 fn parse_digits(text: &str) -> Result<String, String> {

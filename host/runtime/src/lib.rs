@@ -12,6 +12,7 @@ mod bots;
 pub mod call_client;
 pub mod check;
 pub mod cli;
+pub mod compile_child;
 pub mod config;
 mod core;
 mod descriptors;

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Check(args) => run_check(&args),
         Command::PrintConfig(args) => print_config(&args),
         Command::Call(args) => call(&args),
+        Command::CompileComponent(args) => runtime::compile_child::run(&args),
     }
 }
 
