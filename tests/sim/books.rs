@@ -26,6 +26,7 @@ enum Part {
 struct Book {
     received: Instant,
     answered: Option<Instant>,
+    acknowledged: bool,
     established: Option<Instant>,
     ended: Option<Instant>,
     over: bool,
@@ -67,10 +68,13 @@ impl Books {
                 }
                 rule(self.dialogs.remove(dialog), || format!("{dialog:?} ended, but there was none"))
             }
-            Event::Acknowledged { dialog, .. }
-            | Event::Offer { dialog, .. }
-            | Event::OfferAnswered { dialog, .. }
-            | Event::InfoDigit { dialog, .. } => {
+            Event::Acknowledged { dialog, .. } => {
+                if let Some(book) = self.calls.get_mut(dialog) {
+                    book.acknowledged = true;
+                }
+                rule(self.dialogs.contains(dialog), || format!("{event:?} of a dialog that is no more"))
+            }
+            Event::Offer { dialog, .. } | Event::OfferAnswered { dialog, .. } | Event::InfoDigit { dialog, .. } => {
                 rule(self.dialogs.contains(dialog), || format!("{event:?} of a dialog that is no more"))
             }
             _ => Ok(()),
@@ -138,6 +142,7 @@ impl Books {
             let book = Book {
                 received: now,
                 answered: None,
+                acknowledged: false,
                 established: None,
                 ended: None,
                 over: false,
@@ -180,6 +185,11 @@ impl Books {
         self.calls.get(&call).is_some_and(|book| book.established.is_some() && book.ended.is_none())
     }
 
+    /// The caller was there.
+    pub fn is_acknowledged(&self, call: CallId) -> bool {
+        self.calls.get(&call).is_some_and(|book| book.established.is_some())
+    }
+
     /// After every step: what the calls and the endpoint say of themselves is what the books say.
     pub fn check(&self, calls: &Calls, endpoint: &sip::Endpoint, now: Instant) -> Checked {
         let count = |of: fn(&Book) -> bool| self.calls.values().filter(|book| book.kept && of(book)).count();
@@ -204,8 +214,10 @@ impl Books {
         let limits = &self.limits;
         let (since, within, what) = match book {
             Book { ended: Some(at), .. } => (*at, limits.dialog_end.max(limits.linger + limits.close), "over"),
+            // Sound alone does not keep it: the dialog is not confirmed.
+            Book { answered: Some(at), acknowledged: false, .. } => (*at, NO_ACK, "acknowledged or ended"),
             Book { established: Some(at), .. } => (*at, limits.call + limits.fallback, "ended"),
-            Book { answered: Some(at), .. } => (*at, NO_ACK, "acknowledged or ended"),
+            Book { answered: Some(at), .. } => (*at, Duration::ZERO, "established, though acknowledged"),
             _ => (book.received, limits.open_ports + limits.start + limits.ring, "answered or refused"),
         };
         rule(now <= since + within + SLACK, || format!("{call:?} is not {what} after {within:?}: {book:?}"))

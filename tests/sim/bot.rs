@@ -101,7 +101,8 @@ impl Bot {
                 return Err(format!("clear {} told after {:?}", cleared.id, self.last_clear));
             }
             self.last_clear = Some(cleared.id);
-            if cleared.cut > cleared.until || cleared.until > written || cleared.played > cleared.cut {
+            let gone = cleared.until <= self.writer.played();
+            if cleared.cut > cleared.until || cleared.until > written || cleared.played > cleared.cut || !gone {
                 return Err(format!("a clear that cannot be: {cleared:?} of {written}"));
             }
         }

@@ -99,6 +99,9 @@ impl Caller {
         if let Some(after_ms) = self.plan.cancels_at_ms {
             sim.after(after_ms, Due::Cancel { caller: self.index });
         }
+        if let Some(after_ms) = self.plan.vanishes_at_ms {
+            sim.after(after_ms, Due::Vanish { caller: self.index });
+        }
         self.command(sim, Command::Invite(Box::new(invite)));
     }
 
@@ -112,7 +115,12 @@ impl Caller {
                 let index = self.index;
                 sim.say(|| format!("uac{index}: ended, {ending:?}"));
                 self.state = State::Over;
-                self.talker = None;
+                if let Some(talker) = self.talker.take() {
+                    sim.take(talker.check_counters().map_err(|why| format!("uac{index}: {why}")));
+                    if self.plan.is_undisturbed() {
+                        sim.take(talker.check_undisturbed(sim.now).map_err(|why| format!("uac{index}: {why}")));
+                    }
+                }
             }
             Event::Offer { sdp, .. } => self.offered(sim, sdp),
             Event::OfferAnswered { sdp, .. } => self.offer_answered(sim, &sdp),
@@ -196,13 +204,19 @@ impl Caller {
             }
             Act::Bye if self.offering.scripted() => {}
             Act::Bye => self.command(sim, Command::Bye { dialog: self.dialog(), reason: None }),
-            Act::Vanish => {
-                self.state = State::Vanished;
-                self.talker = None;
-            }
+            Act::Vanish => self.vanish(sim),
             Act::Mute => self.muted = true,
             Act::Update(hold) => self.update(sim, network, hold),
             offer => self.make_offer(sim, offer),
+        }
+    }
+
+    pub fn vanish(&mut self, sim: &mut Sim) {
+        if self.state != State::Over {
+            let index = self.index;
+            sim.say(|| format!("uac{index}: is gone"));
+            self.state = State::Vanished;
+            self.talker = None;
         }
     }
 

@@ -14,7 +14,7 @@ use sip::{Endpoint, EndpointConfig, ListenerConfig, Transport, TrunkConfig};
 use crate::books::Books;
 use crate::bot::{Bot, BotDo, Tone, Voice};
 use crate::network::{HOST_IP, Network, host_port};
-use crate::scenario::{EdgePlan, HostAct, Scenario};
+use crate::scenario::{CallerPlan, EdgePlan, HostAct, Scenario};
 use crate::sim::{Due, LegOf, MediaDatagram, Sim, ms};
 use crate::talker::Talker;
 
@@ -30,7 +30,7 @@ pub struct Host {
     pub calls: Calls,
     pub books: Books,
     edge: EdgePlan,
-    plans: Vec<crate::scenario::BotPlan>,
+    plans: Vec<CallerPlan>,
     free_ports: VecDeque<u16>,
     ports: BTreeMap<CallId, u16>,
     pub legs: BTreeMap<CallId, HostLeg>,
@@ -115,7 +115,7 @@ impl Host {
             endpoint: endpoint(scenario.seed ^ 0x4057),
             calls: Calls::new(settings(&edge), seed, wall),
             books: Books::new(limits()),
-            plans: scenario.callers.iter().map(|caller| caller.bot.clone()).collect(),
+            plans: scenario.callers.clone(),
             free_ports: (0..edge.port_pairs as u16).map(|pair| 10_000 + 2 * pair).collect(),
             ports: BTreeMap::new(),
             legs: BTreeMap::new(),
@@ -198,7 +198,7 @@ impl Host {
 
     fn start_bot(&mut self, sim: &mut Sim, call: CallId) {
         let caller = self.caller_of[&call];
-        let plan = self.plans[caller].clone();
+        let plan = self.plans[caller].bot.clone();
         for (after_ms, act) in plan.acts.iter().filter(|(_, act)| *act == BotDo::Answer) {
             sim.after(*after_ms, Due::Bot { call, act: act.clone() });
         }
@@ -227,6 +227,11 @@ impl Host {
     fn close_leg(&mut self, sim: &mut Sim, network: &Network, call: CallId) {
         let Some(mut leg) = self.legs.remove(&call) else { return sim.fail(format!("{call:?} closes no leg")) };
         sim.take(leg.talker.check_counters().map_err(|why| format!("{call:?}: {why}")));
+        let plan = &self.plans[leg.caller];
+        // Until the ACK is here a caller with a late offer sends nothing: one that was never there is not heard.
+        if plan.is_undisturbed() && plan.network.cuts.is_empty() && self.books.is_acknowledged(call) {
+            sim.take(leg.talker.check_undisturbed(sim.now).map_err(|why| format!("{call:?}: {why}")));
+        }
         self.say_rtcp(sim, network, &mut leg, true);
         let stats = leg.talker.leg.stats();
         self.closed.insert(call, stats);

@@ -2,6 +2,7 @@
 //! in order, cut anywhere into pieces, until the connection is cut.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use call::{Direction, Ladder};
@@ -10,6 +11,7 @@ use sip::{ConnectionId, Flow, ListenerId, Transport, TrunkId};
 
 use crate::scenario::{CallerPlan, Profile};
 use crate::sim::{Due, End, MediaDatagram, Sim, ms};
+use crate::talker::INTRUDER;
 
 pub const HOST_IP: &str = "198.51.100.1";
 
@@ -210,6 +212,10 @@ impl Network {
         let lost = if gap { 1000 } else { profile.rtp_lost_permille };
         for after in travel(sim, &profile, lost) {
             sim.at(sim.now + after, Due::Media(datagram.clone()));
+        }
+        if profile.intruder && sim.permille(100) {
+            let from = SocketAddr::new(INTRUDER, 4000);
+            sim.at(sim.now + ms(profile.delay_ms), Due::Media(MediaDatagram { from, ..datagram }));
         }
     }
 }

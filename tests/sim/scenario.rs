@@ -31,6 +31,8 @@ pub struct CallerPlan {
     pub desk: Desk,
     /// After the INVITE.
     pub cancels_at_ms: Option<u64>,
+    /// After the INVITE: it is gone without a word, answered or not.
+    pub vanishes_at_ms: Option<u64>,
     /// After the 200 was seen; each act has its own distance from that.
     pub acts: Vec<(u64, Act)>,
     pub network: Profile,
@@ -84,6 +86,18 @@ pub struct Profile {
     pub cuts: Vec<(u64, u64)>,
     /// From the start: no RTP passes for so long.
     pub gaps: Vec<(u64, u64)>,
+    /// Somebody else sends to the host's port as well.
+    pub intruder: bool,
+}
+
+impl CallerPlan {
+    /// Nothing is done to its RTP, and it offers nothing after the first time.
+    pub fn is_undisturbed(&self) -> bool {
+        let Profile { jitter_ms, rtp_lost_permille, copied_permille, ref gaps, intruder, .. } = self.network;
+        let offers = |(_, act): &(u64, Act)| !matches!(act, Act::Keys(_) | Act::InfoKeys(_) | Act::Bye | Act::Vanish);
+        let clean = (jitter_ms, rtp_lost_permille, copied_permille) == (0, 0, 0) && gaps.is_empty() && !intruder;
+        clean && !self.mute && self.cancels_at_ms.or(self.vanishes_at_ms).is_none() && !self.acts.iter().any(offers)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -199,6 +213,7 @@ fn caller(dice: &mut Dice, index: usize) -> CallerPlan {
         session_expires: expires,
         desk,
         cancels_at_ms: dice.one_in(12).then(|| dice.from(0..=2500)),
+        vanishes_at_ms: dice.one_in(40).then(|| dice.from(0..=1500)),
         acts,
         network: profile(dice, transport),
         natted: dice.one_in(4),
@@ -297,6 +312,7 @@ fn profile(dice: &mut Dice, transport: Transport) -> Profile {
     if transport != Transport::Udp && dice.one_in(2) {
         profile.cuts = (0..dice.from(1..=3)).map(|_| (dice.from(0..=12_000), dice.from(0..=3000))).collect();
     }
+    profile.intruder = dice.one_in(5);
     if dice.one_in(6) {
         profile.gaps.push((dice.from(500..=8000), dice.from(100..=9000)));
     }

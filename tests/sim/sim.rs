@@ -91,6 +91,9 @@ pub enum Due {
     Cancel {
         caller: usize,
     },
+    Vanish {
+        caller: usize,
+    },
     GiveUp {
         caller: usize,
     },

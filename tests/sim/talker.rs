@@ -1,7 +1,7 @@
 //! One leg at its place on a media thread: what has arrived is read once a tick, one packet leaves each slot.
 
-use std::net::SocketAddr;
-use std::time::Instant;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use call::LegOpening;
 use media::{DigitTiming, Direction, DropReason, JitterBounds, Leg, LegEvent, LegParams, Negotiated, SoundSource};
@@ -11,6 +11,10 @@ use crate::stream::{Presses, Stream};
 
 /// Packets that one phase reads; further ones wait, as they do in the socket.
 const PACKETS_PER_PHASE: usize = 32;
+/// Time enough for the slowest path, and for the first packet to be learnt from.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
+/// Somebody who has nothing to do with any call.
+pub const INTRUDER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
 /// What is counted after a packet was accepted: in [`media::LegStats::packets_received`] already.
 const AFTER_ACCEPTANCE: &[DropReason] = &[
     DropReason::BadPayloadLength,
@@ -32,6 +36,7 @@ pub struct Talker {
     pub presses: Presses,
     delivered: u64,
     accepted: u64,
+    opened: Instant,
     last_tick: Option<u64>,
     /// The host is busy elsewhere until then.
     pub stalled_until: Instant,
@@ -66,6 +71,7 @@ impl Talker {
             presses: Presses::default(),
             delivered: 0,
             accepted: 0,
+            opened: now,
             last_tick: None,
             stalled_until: now,
         }
@@ -94,6 +100,9 @@ impl Talker {
             let is_rtcp = matches!(datagram.bytes.get(1), Some(192..=223));
             self.delivered += u64::from(!is_rtcp);
             if self.leg.receive_rtp(&mut datagram.bytes, datagram.from, now).is_some() {
+                if datagram.from.ip() == INTRUDER {
+                    return Err("a packet from outside the media networks was accepted".into());
+                }
                 self.accepted += 1;
                 datagram.press.into_iter().for_each(|press| self.presses.accepted(press));
             }
@@ -133,6 +142,14 @@ impl Talker {
     /// When the next send phase is.
     pub fn next_send(&self, now: Instant) -> Instant {
         self.stream.next_slot().unwrap_or(now).max(self.stalled_until)
+    }
+
+    /// Where the network does nothing to packets and no offer changes anything, both sides are heard, and each packet counts.
+    pub fn check_undisturbed(&self, now: Instant) -> Result<(), String> {
+        if self.accepted == self.delivered && (self.accepted > 0 || now < self.opened + HEARD_WITHIN) {
+            return Ok(());
+        }
+        Err(format!("{} of {} packets accepted, though nothing disturbs them", self.accepted, self.delivered))
     }
 
     /// The leg's counters against what was seen from outside.

@@ -125,6 +125,7 @@ impl World {
             Due::Bot { call, act } => self.host.bot_acts(sim, call, act),
             Due::Dial { caller } => self.callers[caller].dial(sim, network),
             Due::Cancel { caller } => self.callers[caller].cancel(sim),
+            Due::Vanish { caller } => self.callers[caller].vanish(sim),
             Due::GiveUp { caller } => self.callers[caller].give_up(sim),
             Due::Act { caller, number } => self.callers[caller].act(sim, network, number),
             Due::UpdateAgain { caller, left } => self.callers[caller].send_update(sim, network, left),
