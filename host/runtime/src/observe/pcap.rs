@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use media::sdp::redact_crypto;
+
 use super::pcap_file::{file_header, record};
-use super::{Counter, Metrics, redact_crypto};
+use super::{Counter, Metrics};
 use crate::config::Pcap;
 
 /// Packets that wait for the writer: a second of 80 calls.
@@ -100,11 +102,11 @@ impl Captures {
 }
 
 impl Capture {
-    /// One SIP message, its keys blanked.
+    /// One SIP message, its keys blanked, and its media told as they are in the file: decrypted.
     pub fn sip(&self, at: SystemTime, from: SocketAddr, to: SocketAddr, message: &[u8]) {
-        let mut bytes: Box<[u8]> = message.into();
-        redact_crypto(&mut bytes);
-        self.packet(at, from, to, bytes);
+        let mut bytes = redact_crypto(message).into_owned();
+        tell_as_decrypted(&mut bytes);
+        self.packet(at, from, to, bytes.into());
     }
 
     /// One RTP or RTCP packet, decrypted. Cost: one allocation and copy; never waits.
@@ -121,6 +123,27 @@ impl Drop for Open {
     fn drop(&mut self) {
         // Lost to a full queue, the file stays open until FILES_OPEN_MAX pushes it out.
         self.captures.queue(Job::Close { file: self.file });
+    }
+}
+
+/// RTP/SAVP becomes RTP/AVP, or Wireshark would take the decrypted RTP for ciphertext. Lengths stay, so that Content-Length
+/// stays true: the blanked key after it gets one byte more. Without a key there is no SRTP to speak of, and nothing changes.
+/// What blanks a key must be base64 there, or the message would be malformed.
+fn tell_as_decrypted(message: &mut Vec<u8>) {
+    let find = |message: &[u8], from: usize, what: &[u8]| {
+        message[from..].windows(what.len()).position(|window| window == what).map(|at| from + at + what.len())
+    };
+    let mut from = 0;
+    while let Some(profile) = find(message, from, b"RTP/SAVP") {
+        let Some(key) = find(message, profile, b"inline:") else { break };
+        message.insert(key, b'x');
+        message.remove(profile - b"SAVP".len());
+        from = profile;
+    }
+    let mut from = 0;
+    while let Some(key) = find(message, from, b"inline:") {
+        message[key..].iter_mut().take_while(|byte| matches!(**byte, b'*' | b'x')).for_each(|byte| *byte = b'x');
+        from = key;
     }
 }
 
@@ -245,6 +268,24 @@ mod tests {
         assert_eq!(content.len(), expect);
         assert!(!content.windows(8).any(|window| window == b"c2VjcmV0"));
         assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1, "the call's name stays within the folder");
+    }
+
+    #[test]
+    fn srtp_is_told_as_the_rtp_that_it_is_in_the_file_and_lengths_stay() {
+        let check = |input: &str, expect: &str| {
+            let mut bytes = input.as_bytes().to_vec();
+            tell_as_decrypted(&mut bytes);
+            assert_eq!(String::from_utf8_lossy(&bytes), expect);
+        };
+        check(
+            "m=audio 1 RTP/SAVP 8\r\na=crypto:1 X inline:**|2^20\r\nm=audio 2 RTP/SAVPF 8\r\na=crypto:1 X inline:xx\r\n",
+            "m=audio 1 RTP/AVP 8\r\na=crypto:1 X inline:xxx|2^20\r\nm=audio 2 RTP/AVPF 8\r\na=crypto:1 X inline:xxx\r\n",
+        );
+        for unchanged in
+            ["m=audio 1 RTP/SAVP 8\r\n", "a=crypto:1 X inline:xx\r\nm=audio 1 RTP/SAVP 8\r\n", "RTP/AVP", ""]
+        {
+            check(unchanged, unchanged);
+        }
     }
 
     #[test]
