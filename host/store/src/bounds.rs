@@ -19,6 +19,8 @@ pub const SECRET_BYTES_MAX: usize = 8 << 10;
 pub const LABEL_BYTES_MAX: usize = 200;
 pub const REASON_BYTES_MAX: usize = 1_000;
 pub const TENANT_FILE_BYTES_MAX: u64 = 1 << 20;
+/// All bots of a tenant's folder, which are in memory together.
+pub const TENANT_FOLDER_BYTES_MAX: u64 = 512 << 20;
 
 /// The audit log forgets its oldest entries beyond this many.
 pub const AUDIT_ENTRIES_MAX: u64 = 1_000_000;

@@ -69,7 +69,7 @@ pub fn read_folder(
     }
     Ok(tenants.into_iter().map(move |(name, path)| {
         let files = TenantFiles::read(&path, component_bytes_max);
-        (name, read_tenant(&files))
+        (name, read_tenant(files))
     }))
 }
 
@@ -101,6 +101,7 @@ impl TenantFiles {
             }
         };
         let mut read = Vec::new();
+        let mut room = TENANT_FOLDER_BYTES_MAX;
         for (name, path) in found {
             let stem = match ending {
                 Some(ending) => name.strip_suffix(ending).and_then(|stem| stem.strip_suffix('.')),
@@ -111,8 +112,11 @@ impl TenantFiles {
                 self.problems.report(Problem::new(place, format!("holds more than {max}")).hint("remove some"));
                 break;
             }
-            match read_bounded(&path, bytes_max) {
-                Ok(bytes) => read.push((stem.to_owned(), bytes)),
+            match read_bounded(&path, bytes_max.min(room)) {
+                Ok(bytes) => {
+                    room -= bytes.len() as u64;
+                    read.push((stem.to_owned(), bytes));
+                }
                 Err(error) => self.problems.report(Problem::new(format!("{place}/{name}"), error)),
             }
         }
@@ -150,8 +154,8 @@ fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
 }
 
 /// What the files say, or all that is wrong with them.
-pub fn read_tenant(files: &TenantFiles) -> Result<FolderTenant, Problems> {
-    let mut reader = Reader { problems: files.problems.clone() };
+pub fn read_tenant(files: TenantFiles) -> Result<FolderTenant, Problems> {
+    let mut reader = Reader { problems: files.problems };
     let mut table = reader.table(&files.text);
     let name = reader.name("folder name", &files.name);
     let quotas = reader.quotas(table.remove("quotas"));
@@ -159,9 +163,9 @@ pub fn read_tenant(files: &TenantFiles) -> Result<FolderTenant, Problems> {
     let routes = reader.routes(table.remove("routes"));
     reader.unknown("", table.keys(), &["quotas", "live", "routes"]);
     let mut bots = BTreeMap::new();
-    for (bot, bytes) in &files.bots {
-        if let Some(bot) = reader.name(&format!("bots/{bot}.wasm"), bot) {
-            bots.insert(bot, FolderBot { bytes: bytes.clone(), wit: String::new() });
+    for (bot, bytes) in files.bots {
+        if let Some(bot) = reader.name(&format!("bots/{bot}.wasm"), &bot) {
+            bots.insert(bot, FolderBot { bytes, wit: String::new() });
         }
     }
     for (index, route) in routes.iter().enumerate() {

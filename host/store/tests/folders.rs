@@ -70,7 +70,7 @@ fn the_only(folder: &Path) -> FolderTenant {
 fn problems(text: &str) -> Problems {
     let bots = ["menu", "echo"].map(|bot| (bot.to_owned(), Vec::new())).to_vec();
     let files = TenantFiles { name: "acme".into(), text: text.into(), bots, ..TenantFiles::default() };
-    read_tenant(&files).err().unwrap_or_default()
+    read_tenant(files).err().unwrap_or_default()
 }
 
 #[test]

@@ -10,7 +10,6 @@ mod tenants;
 mod tokens;
 mod verbs;
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -174,14 +173,14 @@ impl SqliteStore {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes the files of those that no version has any more. Under the lock `files`.
-    fn release(&self, digests: impl IntoIterator<Item = Digest>) -> Result<()> {
-        let in_use: BTreeSet<Digest> = self.look(plugins::digests)?;
+    /// Removes the files of those that no version has any more. Under the lock `files`. What cannot be removed now is collected
+    /// at the next start: the change that came before it is made, whatever becomes of the file.
+    fn release(&self, digests: impl IntoIterator<Item = Digest>) {
+        let Ok(in_use) = self.look(plugins::digests) else { return };
         digests
             .into_iter()
             .filter(|digest| !in_use.contains(digest))
             .for_each(|digest| self.components.remove(&digest));
-        Ok(())
     }
 }
 
@@ -299,6 +298,10 @@ fn parsed<T: std::str::FromStr<Err = String>>(row: &Row<'_>, column: &'static st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::components::Step;
+    use crate::model::Quotas;
+    use crate::plugin::{Activate, Live};
+    use crate::store::Store;
 
     #[test]
     fn the_database_runs_with_the_settings_that_keep_what_was_answered() {
@@ -321,6 +324,30 @@ mod tests {
         ] {
             assert_eq!(set(pragma), value, "{pragma}");
         }
+        drop(store);
+        std::fs::remove_dir_all(&data).unwrap();
+    }
+    #[test]
+    fn an_upload_that_finds_the_disk_full_at_any_step_leaves_the_old_state() {
+        let data = std::env::temp_dir().join(format!("patchbay-steps-{}", std::process::id()));
+        let store = SqliteStore::open(&data, Settings::default()).unwrap();
+        let by = By { who: "test".into(), at_ms: 1 };
+        let name = |text: &str| text.parse().unwrap();
+        store.create_tenant(&by, &name("acme"), Quotas::default()).unwrap();
+        let digest = store.upload(&by, "acme", &name("menu"), b"old", "0.1.0").unwrap().digest;
+        let request = Activate { digest, canary_percent: None, live: Live::default(), if_last_generation: None };
+        store.activate(&by, "acme", "menu", &request).unwrap();
+        let seen =
+            || (store.plugins("acme"), store.versions("acme", "menu"), store.components.names(), store.sequence());
+        let before = format!("{:?}", seen());
+        for step in [Step::Create, Step::Write, Step::Sync, Step::Rename, Step::SyncFolder] {
+            store.components.fail_at(Some(step));
+            let error = store.upload(&by, "acme", &name("menu"), b"new", "0.1.0").unwrap_err();
+            assert!(matches!(error, Error::DiskFull { .. }), "{step:?}: {error}");
+            assert_eq!(format!("{:?}", seen()), before, "{step:?}");
+        }
+        store.components.fail_at(None);
+        store.upload(&by, "acme", &name("menu"), b"new", "0.1.0").unwrap();
         drop(store);
         std::fs::remove_dir_all(&data).unwrap();
     }

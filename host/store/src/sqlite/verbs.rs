@@ -35,7 +35,8 @@ impl Store for SqliteStore {
             let digests = plugins::digests_of(transaction, tenant, None)?;
             Ok((digests, vec![tenants::delete(transaction, tenant)?]))
         })?;
-        self.release(digests)
+        self.release(digests);
+        Ok(())
     }
 
     fn tenants(&self) -> Result<Vec<Tenant>> {
@@ -125,8 +126,7 @@ impl Store for SqliteStore {
             })
         });
         if stored.is_err() {
-            // The first error is the one to tell; a file that stays is collected at the next start.
-            let _ = self.release([digest]);
+            self.release([digest]);
         }
         stored
     }
@@ -169,7 +169,8 @@ impl Store for SqliteStore {
             tenants::of_api(transaction, tenant)?;
             Ok(((), vec![plugins::delete_version(transaction, tenant, plugin, digest)?]))
         })?;
-        self.release([*digest])
+        self.release([*digest]);
+        Ok(())
     }
 
     fn delete_plugin(&self, by: &By, tenant: &str, plugin: &str) -> Result<()> {
@@ -179,7 +180,8 @@ impl Store for SqliteStore {
             let digests = plugins::digests_of(transaction, tenant, Some(plugin))?;
             Ok((digests, vec![plugins::delete(transaction, tenant, plugin)?]))
         })?;
-        self.release(digests)
+        self.release(digests);
+        Ok(())
     }
 
     fn put_folder_tenant(&self, by: &By, tenant: &FolderTenant) -> Result<bool> {
@@ -197,9 +199,8 @@ impl Store for SqliteStore {
                 Ok((!entries.is_empty(), entries))
             })
         });
-        let released = self.release(digests);
-        let changed = outcome?;
-        released.map(|()| changed)
+        self.release(digests);
+        outcome
     }
 
     fn delete_folder_tenant(&self, by: &By, tenant: &str) -> Result<()> {
@@ -211,7 +212,8 @@ impl Store for SqliteStore {
             let digests = plugins::digests_of(transaction, tenant, None)?;
             Ok((digests, vec![tenants::delete(transaction, tenant)?]))
         })?;
-        self.release(digests)
+        self.release(digests);
+        Ok(())
     }
 
     fn audit(&self, tenant: Option<&str>, before: Option<u64>, limit: usize) -> Result<Vec<AuditEntry>> {
