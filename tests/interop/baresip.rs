@@ -79,8 +79,8 @@ impl Baresip {
 
     /// Calls a bot. Returns once the call is established.
     pub fn call(&mut self, stage: &Stage, bot: &str) -> Result<()> {
-        // It adds the transport of its account by itself.
-        self.tell("dial", &format!("sip:{bot}@{}", stage.host.address(self.transport)))?;
+        // It adds the transport of its account to the URI, which has it already: the request-URI bears it twice.
+        self.tell("dial", &stage.host.uri(bot, self.transport))?;
         self.await_event("CALL_ESTABLISHED").map(drop)
     }
 

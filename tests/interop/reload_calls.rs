@@ -12,7 +12,7 @@ use crate::host::{Srtp, Transport};
 use crate::running::until;
 use crate::sipp::Dial;
 use crate::sipp::Step::*;
-use crate::sound::{ensure_heard, silence, voice};
+use crate::sound::{SAMPLES_PER_MS, ensure_heard, silence, voice};
 use crate::stage::Stage;
 
 /// What is promised is a second; the rest is for a machine that is busy with something else.
@@ -22,7 +22,10 @@ const NEXT_BUILD_WITHIN: Duration = Duration::from_secs(3);
 fn a_bot_saved_again_answers_the_next_call_and_a_broken_one_none_while_live_calls_go_on() -> Result<()> {
     let clients = [Client::Baresip, Client::Sipp];
     let Some(mut stage) = Stage::open("reload", &clients, Srtp::Prefer)? else { return Ok(()) };
-    let said = [voice(3_000)?, silence(1_000), voice(3_000)?].concat();
+    // Some of it before the bot is saved again, some of it after.
+    let voice = voice(4_800)?;
+    let (before, after) = voice.split_at(2_400 * SAMPLES_PER_MS);
+    let said = [before, &silence(2_000), after].concat();
     let says = [said.clone(), silence(60_000)].concat();
     let setup = Setup { transport: Transport::Tcp, srtp: false, says: &says };
     let mut live = Baresip::start(&stage, &setup)?;
