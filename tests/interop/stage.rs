@@ -1,5 +1,6 @@
 //! What every test has: its turn, a folder, a host that answers on all transports, and a capture of loopback.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -67,10 +68,16 @@ impl Stage {
         let wire = self.wire()?;
         self.host.stop()?;
         let mut traces = vec![capture::own_captures(&self.host)?];
+        ensure!(!traces[0].is_empty(), "the host captured nothing");
         // Events in SRTP are of use to the host's own capture only.
         match self.srtp {
             Srtp::Prefer => traces.push(vec![wire]),
-            Srtp::Require => drop(wire.expect_no_loss()?),
+            Srtp::Require => {
+                wire.expect_no_loss()?;
+                let [sent, meant] = [&wire, &traces[0][0]].map(|trace| trace.sound_from(&self.host.rtp_ports));
+                let (sent, meant) = (sameness(&sent?), sameness(&meant?));
+                ensure!(sent < 0.02 && meant > 0.05, "not encrypted: sameness {sent} on the wire, {meant} in clear");
+            }
         }
         for trace in traces {
             let (mut from_caller, mut from_host) = (String::new(), String::new());
@@ -92,6 +99,13 @@ impl Stage {
     pub fn wire(&mut self) -> Result<Trace> {
         self.capture.take().context("the capture was ended before")?.finish(&self.host)
     }
+}
+
+/// Share of the most frequent sample. Speech and silence in A-law have one, ciphertext has none: 1/256.
+fn sameness(sound: &[i16]) -> f64 {
+    let mut counts = BTreeMap::new();
+    sound.iter().for_each(|sample| *counts.entry(sample).or_insert(0_u32) += 1);
+    f64::from(counts.into_values().max().unwrap_or(0)) / sound.len().max(1) as f64
 }
 
 impl Drop for Stage {
