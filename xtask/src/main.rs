@@ -1,5 +1,6 @@
 //! `cargo xtask <command>`: what builds, tests and shows this project, on a machine that has only Rust.
 
+mod bench;
 mod bots;
 mod built;
 mod demo;
@@ -19,6 +20,9 @@ use clap::Parser;
 enum Command {
     /// Build the bots to target/bots/.
     Bots(bots::Bots),
+    /// Measure the host under load, against the floor of the same machine.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Place real calls to a host on this machine, and judge them by the trunk's own checklist.
     Demo(demo::Demo),
     /// Run every test: rustfmt, clippy, units, simulation, ladders, real clients, demo.
@@ -34,6 +38,7 @@ enum Command {
 fn main() -> anyhow::Result<ExitCode> {
     match Command::parse() {
         Command::Bots(bots) => bots::build(&bots).map(|()| ExitCode::SUCCESS),
+        Command::Bench(bench) => Ok(bench::run(&bench)),
         Command::Demo(demo) => demo::run(&demo),
         Command::Test(test) => test::run(&test),
         Command::Sim(sim) => sim::run(&sim),

@@ -1,0 +1,105 @@
+//! What is written down while the packets fly; nothing here is computed before the end.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Moments, in ns since the generator began. Kernel timestamps are by the wall clock, so its distance is kept: neither
+/// clock is stepped while we measure, and both are slewed alike.
+#[derive(Clone)]
+pub struct Clock {
+    epoch: Instant,
+    epoch_wall: Duration,
+}
+
+pub type Nanos = i64;
+
+impl Clock {
+    pub fn new() -> Clock {
+        let epoch = Instant::now();
+        Clock { epoch, epoch_wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
+    }
+
+    pub fn now(&self) -> Nanos {
+        self.of(Instant::now())
+    }
+
+    pub fn of(&self, moment: Instant) -> Nanos {
+        moment.saturating_duration_since(self.epoch).as_nanos() as Nanos
+    }
+
+    pub fn of_wall(&self, wall: Duration) -> Nanos {
+        wall.as_nanos() as Nanos - self.epoch_wall.as_nanos() as Nanos
+    }
+}
+
+/// How often each frame of the measured interval came back. Every leg has this.
+#[derive(Default)]
+pub struct Returned {
+    first: Option<u32>,
+    frames: u32,
+    times: Vec<u8>,
+}
+
+impl Returned {
+    pub fn make_room(&mut self, frames: usize) {
+        self.times = vec![0; frames];
+    }
+
+    pub fn sent(&mut self, index: u32) {
+        self.first.get_or_insert(index);
+        self.frames += 1;
+    }
+
+    pub fn came_back(&mut self, index: u32) {
+        let Some(at) = self.first.and_then(|first| index.checked_sub(first)) else { return };
+        if let Some(times) = self.times.get_mut(at as usize) {
+            *times = times.saturating_add(1);
+        }
+    }
+
+    pub fn frames(&self) -> usize {
+        (self.frames as usize).min(self.times.len())
+    }
+
+    /// Frames that did not come back exactly once.
+    pub fn lost(&self) -> usize {
+        self.times[..self.frames()].iter().filter(|times| **times != 1).count()
+    }
+}
+
+/// More frames than are ever under way.
+const UNDER_WAY: usize = 256;
+
+/// A leg whose packets are timed.
+pub struct Sample {
+    pub sent: [(u32, Nanos); UNDER_WAY],
+    /// RTP timestamp and arrival of each packet from the host.
+    pub arrivals: Vec<(u32, Nanos)>,
+    /// From our sending of a frame to its coming back, and when that was.
+    pub round_trips: Vec<(Nanos, Nanos)>,
+    /// By how much we sent too late.
+    pub own_lateness: Vec<Nanos>,
+}
+
+impl Default for Sample {
+    fn default() -> Sample {
+        Sample { sent: [(u32::MAX, 0); UNDER_WAY], arrivals: vec![], round_trips: vec![], own_lateness: vec![] }
+    }
+}
+
+impl Sample {
+    pub fn sends(&mut self, index: u32, now: Nanos, due: Nanos, measured: bool) {
+        self.sent[index as usize % UNDER_WAY] = (index, now);
+        if measured {
+            self.own_lateness.push(now - due);
+        }
+    }
+
+    pub fn arrives(&mut self, timestamp: u32, echo_of: Option<u32>, at: Nanos) {
+        self.arrivals.push((timestamp, at));
+        let Some(index) = echo_of else { return };
+        let (sent, when) = self.sent[index as usize % UNDER_WAY];
+        if sent == index {
+            self.round_trips.push((at, at - when));
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! `cargo xtask bench calls`: what a call costs, measured from outside on a release build, against the floor of the same run:
+//! the same packets, from the same generator, through an echo of UDP that knows no calls.
+//!
+//! Each run measures the floor first, then a fresh host. The figures are medians of the runs. `tests/bench` does the measuring.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Map, Value, json};
+
+use crate::bots::{self, Bots};
+use crate::process::{cargo, root, target_dir};
+
+/// A `--require` does not hold.
+const EXIT_REQUIRED: u8 = 1;
+/// Nothing was measured.
+const EXIT_NOT_RUN: u8 = 2;
+/// Compiling the bots on a busy machine.
+const READY_TIME_MAX: Duration = Duration::from_secs(60);
+/// Set-up, warm-up and hanging up, beyond the interval.
+const AROUND_TIME_MAX: Duration = Duration::from_secs(180);
+const ECHO_FIRST_PORT: u16 = 10_000;
+
+#[derive(clap::Subcommand)]
+pub enum Bench {
+    /// Load a release host with calls and measure CPU, memory, loss, lateness and set-up.
+    Calls(Calls),
+}
+
+#[derive(clap::Args)]
+pub struct Calls {
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    calls: u32,
+    /// Length of the measured interval.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..))]
+    seconds: u32,
+    /// SIP over TLS, and SRTP.
+    #[arg(long)]
+    srtp: bool,
+    /// What the calls talk to. Only an echo shows loss and round trips.
+    #[arg(long, value_enum, default_value = "echo")]
+    bot: Bot,
+    /// The figures are the medians of so many runs.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Where the figures are written, as one flat JSON object.
+    #[arg(long, value_name = "FILE")]
+    json: PathBuf,
+    /// Fails unless this figure is at most so much. May be given several times.
+    #[arg(long, value_name = "FIELD<=N", value_parser = parse_required)]
+    require: Vec<Required>,
+    /// Measures this build of the host instead of the one in this folder.
+    #[arg(long, value_name = "PROGRAM")]
+    host: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Bot {
+    Echo,
+    DtmfMenu,
+    Silent,
+    Native,
+}
+
+#[derive(Clone)]
+struct Required {
+    field: String,
+    at_most: f64,
+}
+
+fn parse_required(text: &str) -> Result<Required, String> {
+    let (field, limit) = text.split_once("<=").ok_or("expected FIELD<=N")?;
+    let at_most = limit.trim().parse().map_err(|_| format!("`{limit}` is not a number"))?;
+    Ok(Required { field: field.trim().to_owned(), at_most })
+}
+
+pub fn run(bench: &Bench) -> ExitCode {
+    let Bench::Calls(calls) = bench;
+    match measure(calls) {
+        Ok(figures) => judge(&figures, &calls.require),
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::from(EXIT_NOT_RUN)
+        }
+    }
+}
+
+fn measure(calls: &Calls) -> Result<Map<String, Value>> {
+    let bot = match calls.bot {
+        Bot::Echo => "echo",
+        Bot::DtmfMenu => "dtmf-menu",
+        Bot::Silent => "silent",
+        Bot::Native => bail!("the host cannot run a bot without Wasm; measure echo, dtmf-menu or silent"),
+    };
+    let stage = Stage::build(calls)?;
+    let mut floors = Vec::new();
+    let mut measured = Vec::new();
+    for run in 1..=calls.runs {
+        floors.push(stage.floor(calls)?);
+        measured.push(stage.host(calls, bot)?);
+        eprintln!("bench: run {run} of {}: {}", calls.runs, Value::Object(measured[measured.len() - 1].clone()));
+    }
+    let mut figures = medians(&measured);
+    let floor = medians(&floors);
+    let cost = |figures: &Map<String, Value>| figures["cpu_ms_per_call_second"].as_f64();
+    let (ours, least) = cost(&figures).zip(cost(&floor)).context("the generator measured no cost")?;
+    ensure!(least > 0.0, "the interval is too short to measure the floor");
+    figures.remove("threads_ms_per_call_second");
+    let more = json!({
+        "floor_ms_per_call_second": least, "floor_ratio": (ours / least * 1000.0).round() / 1000.0, "floor_kind": "polled",
+        "calls": calls.calls, "seconds": calls.seconds, "srtp": u8::from(calls.srtp), "runs": calls.runs,
+    });
+    figures.extend(more.as_object().cloned().unwrap_or_default());
+    let text = serde_json::to_string_pretty(&figures)?;
+    fs::write(&calls.json, format!("{text}\n")).with_context(|| calls.json.display().to_string())?;
+    println!("{text}");
+    Ok(figures)
+}
+
+/// The median of each figure over the runs; null if a run did not have it.
+fn medians(runs: &[Map<String, Value>]) -> Map<String, Value> {
+    let Some(first) = runs.first() else { return Map::new() };
+    let median = |name: &String| {
+        let values: Option<Vec<f64>> = runs.iter().map(|run| run.get(name).and_then(Value::as_f64)).collect();
+        let Some(mut values) = values else { return Value::Null };
+        values.sort_unstable_by(f64::total_cmp);
+        match values.len() % 2 {
+            1 => json!(values[values.len() / 2]),
+            _ => json!((values[values.len() / 2 - 1] + values[values.len() / 2]) / 2.0),
+        }
+    };
+    first.keys().map(|name| (name.clone(), median(name))).collect()
+}
+
+fn judge(figures: &Map<String, Value>, required: &[Required]) -> ExitCode {
+    let mut kept = true;
+    for Required { field, at_most } in required {
+        let Some(figure) = figures.get(field) else {
+            eprintln!("bench: there is no figure `{field}`");
+            return ExitCode::from(EXIT_NOT_RUN);
+        };
+        if !figure.as_f64().is_some_and(|figure| figure <= *at_most) {
+            eprintln!("bench: required {field} <= {at_most}, measured {figure}");
+            kept = false;
+        }
+    }
+    if kept { ExitCode::SUCCESS } else { ExitCode::from(EXIT_REQUIRED) }
+}
+
+/// The programs, and a folder for what they write.
+struct Stage {
+    host: PathBuf,
+    loadgen: PathBuf,
+    folder: PathBuf,
+}
+
+impl Stage {
+    fn build(calls: &Calls) -> Result<Stage> {
+        // Those that we ship are built in any case.
+        let names = if calls.bot == Bot::Silent { vec!["silent".to_owned()] } else { Vec::new() };
+        bots::build(&Bots { names, tests: false, toolchain: None })?;
+        // One after the other, so that the host has the features that it has when an operator builds it.
+        let built = |package: &str| {
+            let status = cargo(&["build", "--release", "--package", package]).status().context("cannot run cargo")?;
+            ensure!(status.success(), "{package} does not build");
+            Ok(())
+        };
+        let release = target_dir().join("release");
+        let host = match &calls.host {
+            Some(host) => host.clone(),
+            None => {
+                built("patchbay")?;
+                release.join("patchbay")
+            }
+        };
+        built("patchbay-bench")?;
+        let folder = target_dir().join("bench");
+        fs::create_dir_all(&folder)?;
+        let stage = Stage { host, loadgen: release.join("loadgen"), folder };
+        if calls.srtp {
+            let status = Command::new(&stage.loadgen).arg("certificate").arg(&stage.folder).status()?;
+            ensure!(status.success(), "no certificate could be made");
+        }
+        Ok(stage)
+    }
+
+    fn floor(&self, calls: &Calls) -> Result<Map<String, Value>> {
+        let mut command = Command::new(&self.loadgen);
+        command.args(["echo", "--legs", &calls.calls.to_string(), "--first-port", &ECHO_FIRST_PORT.to_string()]);
+        let (echo, _) = Running::start(command, &self.folder.join("echo.log"))?;
+        self.load(calls, echo.0.id(), &["--echo-port", &ECHO_FIRST_PORT.to_string()])
+    }
+
+    fn host(&self, calls: &Calls, bot: &str) -> Result<Map<String, Value>> {
+        let scheme = if calls.srtp { "tls" } else { "tcp" };
+        let mut command = Command::new(&self.host);
+        command.arg("serve").arg("--bots").arg(root().join("target/bots"));
+        command.args(["--listen", &format!("{scheme}://127.0.0.1:0")]);
+        let certificate = self.folder.join("cert.pem");
+        if calls.srtp {
+            command.arg("--tls-cert").arg(&certificate).arg("--tls-key").arg(self.folder.join("key.pem"));
+            command.args(["--srtp", "require"]);
+        }
+        let (host, said) = Running::start(command, &self.folder.join("host.log"))?;
+        let address = said.iter().find_map(|line| line.strip_prefix(&format!("listening {scheme}://")));
+        let address = address.context("the host does not say where it listens")?;
+        let mut arguments = vec!["--sip", address, "--bot", bot];
+        let certificate = certificate.to_string_lossy();
+        if calls.srtp {
+            arguments.extend(["--srtp", &certificate]);
+        }
+        self.load(calls, host.0.id(), &arguments)
+    }
+
+    /// One measurement of a process that is up.
+    fn load(&self, calls: &Calls, pid: u32, of: &[&str]) -> Result<Map<String, Value>> {
+        let mut command = Command::new(&self.loadgen);
+        let numbers = [pid, calls.calls, calls.seconds].map(|number| number.to_string());
+        let named = ["--pid", "--calls", "--seconds"].iter().zip(&numbers);
+        command.arg("load").args(named.flat_map(|(name, number)| [*name, number])).args(of);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("the load generator")?;
+        let said = lines_of(child.stdout.take().context("its stdout is piped")?);
+        let loadgen = Running(child);
+        let limit = AROUND_TIME_MAX + Duration::from_secs(calls.seconds.into());
+        let line = said.recv_timeout(limit).context("the load generator measured nothing")?;
+        drop(loadgen);
+        let Value::Object(figures) = serde_json::from_str(&line)? else { bail!("the load generator said {line}") };
+        Ok(figures)
+    }
+}
+
+/// A process that ends with this.
+struct Running(Child);
+
+impl Running {
+    /// Waits for the line that begins with `ready`, and returns those before it. Its stderr goes to `log`.
+    fn start(mut command: Command, log: &Path) -> Result<(Running, Vec<String>)> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log)?);
+        let mut child = command.spawn().with_context(|| format!("cannot run {name}"))?;
+        let stdout = child.stdout.take().context("its stdout is piped")?;
+        let (running, said) = (Running(child), lines_of(stdout));
+        let deadline = Instant::now() + READY_TIME_MAX;
+        let mut lines = Vec::new();
+        loop {
+            let line = said.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            let line = line.with_context(|| format!("{name} is not ready; see {}", log.display()))?;
+            if line.starts_with("ready") {
+                return Ok((running, lines));
+            }
+            lines.push(line);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Read on a thread, so that whoever waits for a line has a deadline.
+fn lines_of(stdout: ChildStdout) -> std::sync::mpsc::Receiver<String> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(value: Value) -> Map<String, Value> {
+        value.as_object().cloned().unwrap()
+    }
+
+    #[test]
+    fn figures_of_several_runs_are_medians() {
+        let runs = [json!({"a": 3, "b": null}), json!({"a": 1, "b": 2}), json!({"a": 9.5, "b": 2})].map(figures);
+        assert_eq!(Value::Object(medians(&runs)), json!({"a": 3.0, "b": null}));
+        assert_eq!(Value::Object(medians(&runs[1..])), json!({"a": 5.25, "b": 2.0}));
+    }
+
+    #[test]
+    fn a_requirement_that_does_not_hold_and_one_that_cannot_be_judged_are_told_apart() {
+        let measured = figures(json!({"lost_frames": 3, "rtt_p50_ms": null}));
+        for (required, code) in [
+            ("lost_frames<=3", ExitCode::SUCCESS),
+            ("lost_frames<=2.5", ExitCode::from(1)),
+            ("rtt_p50_ms<=100", ExitCode::from(1)),
+            ("lost_framez<=3", ExitCode::from(2)),
+        ] {
+            let required_one = parse_required(required).unwrap();
+            assert_eq!(format!("{:?}", judge(&measured, &[required_one])), format!("{code:?}"), "{required}");
+        }
+    }
+}
