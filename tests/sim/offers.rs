@@ -170,9 +170,13 @@ impl Caller {
         if self.state != State::Talking {
             return;
         }
+        let over_udp = self.plan.transport == sip::Transport::Udp;
+        if !over_udp && self.connection.is_none() {
+            return; // lost with its connection, and never answered
+        }
         let flow = network.flow(self.index, End::Caller, self.connection);
         network.send(sim, self.index, End::Caller, flow, message.clone().into_bytes());
-        if flow.connection.is_none() && left > 0 {
+        if over_udp && left > 0 {
             sim.after(1000, Due::UpdateAgain { caller: self.index, left: left - 1 });
         }
     }

@@ -213,7 +213,7 @@ fn caller(dice: &mut Dice, index: usize) -> CallerPlan {
         session_expires: expires,
         desk,
         cancels_at_ms: dice.one_in(12).then(|| dice.from(0..=2500)),
-        vanishes_at_ms: dice.one_in(40).then(|| dice.from(0..=1500)),
+        vanishes_at_ms: dice.one_in(20).then(|| dice.from(0..=400)),
         acts,
         network: profile(dice, transport),
         natted: dice.one_in(4),
