@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -38,10 +38,13 @@ pub struct Calls {
 pub(crate) enum Drain {
     No,
     Until(Instant),
-    /// The limit has passed, and what lived got its BYE.
-    Forced,
+    /// The limit has passed, and what lived got its BYE; nobody is waited for beyond this.
+    Forced(Instant),
     Done,
 }
+
+/// After the drain's limit: for the answers to our BYEs and for bots to end.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 impl Calls {
     pub fn new(settings: Settings, seed: [u8; 32], wall: WallClock) -> Self {
@@ -66,7 +69,12 @@ impl Calls {
         match input {
             Input::Sip(event) => self.handle_sip(event, now),
             Input::PortsOpened { call, ports } => self.ports_opened(call, ports, now),
-            Input::PortsExhausted { call } => self.ports_exhausted(call, now),
+            Input::PortsExhausted { call } => {
+                self.ports_refused(call, End::host(Cause::NoPorts, "no RTP ports are free"), now);
+            }
+            Input::NoAddress { call } => {
+                self.ports_refused(call, End::host(Cause::Media, "no address of the offer's family"), now);
+            }
             Input::BotStarted { call, result } => self.bot_started(call, result, now),
             Input::Bot { call, act } => self.bot_acts(call, act, now),
             Input::BotFaulted { call, why } => self.bot_faulted(call, Cause::BotFault, why, now),
@@ -80,7 +88,7 @@ impl Calls {
             Input::Routing(routing) => self.routing = routing,
             Input::WallClock(wall) => self.wall = wall,
         }
-        self.check_drained();
+        self.check_drained(now);
     }
 
     fn handle_sip(&mut self, event: sip::Event, now: Instant) {
@@ -105,7 +113,10 @@ impl Calls {
 
     /// When [`Calls::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let drain = if let Drain::Until(limit) = self.drain { Some(limit) } else { None };
+        let drain = match self.drain {
+            Drain::Until(limit) | Drain::Forced(limit) => Some(limit),
+            Drain::No | Drain::Done => None,
+        };
         self.deadlines.first().map(|(at, _)| *at).into_iter().chain(drain).min()
     }
 
@@ -120,10 +131,10 @@ impl Calls {
             self.expire(call, now);
         }
         if matches!(self.drain, Drain::Until(limit) if limit <= now) {
-            self.drain = Drain::Forced;
+            self.drain = Drain::Forced(now + LAST_WORDS);
             self.end_all(End::host(Cause::Drain, "the time for draining is over"), now);
         }
-        self.check_drained();
+        self.check_drained(now);
     }
 
     /// What exists right now.

@@ -4,7 +4,7 @@
 //!
 //! | asked | answered by | afterwards |
 //! |---|---|---|
-//! | `OpenPorts` | `PortsOpened` or `PortsExhausted` | an opened pair is the call's until `FreePorts` |
+//! | `OpenPorts` | `PortsOpened`, `PortsExhausted` or `NoAddress` | an opened pair is the call's until `FreePorts` |
 //! | `StartBot` | `BotStarted` | the bot's place stays until `CloseBot`, also when the start failed or the bot faulted: the fall-back plays from it |
 //! | `PlayFallback` | `FallbackPlayed` | |
 //! | `OpenLeg` | nothing | the leg is the call's until `CloseLeg` |
@@ -36,6 +36,10 @@ pub enum Input {
         ports: Ports,
     },
     /// No pair is free.
+    /// The host has no address of the family that the session needs.
+    NoAddress {
+        call: CallId,
+    },
     PortsExhausted {
         call: CallId,
     },

@@ -110,10 +110,10 @@ impl Calls {
         });
     }
 
-    pub(crate) fn ports_exhausted(&mut self, id: CallId, now: Instant) {
+    pub(crate) fn ports_refused(&mut self, id: CallId, end: End, now: Instant) {
         self.with(id, |calls, call| {
             if matches!(call.stage, Stage::OpeningPorts { .. }) {
-                calls.close(call, End::host(Cause::NoPorts, "no RTP ports are free"), now);
+                calls.close(call, end, now);
             }
         });
     }

@@ -148,8 +148,13 @@ impl Calls {
         }
     }
 
-    pub(crate) fn check_drained(&mut self) {
-        if matches!(self.drain, Drain::Until(_) | Drain::Forced) && self.calls.is_empty() {
+    pub(crate) fn check_drained(&mut self, now: Instant) {
+        let over = match self.drain {
+            Drain::Until(_) => self.calls.is_empty(),
+            Drain::Forced(limit) => self.calls.is_empty() || limit <= now,
+            Drain::No | Drain::Done => false,
+        };
+        if over {
             self.drain = Drain::Done;
             self.emit(Output::Drained);
         }

@@ -7,8 +7,8 @@ use std::path::Path;
 use serde::Serialize;
 use sip::Transport;
 
-use crate::config::{self, Config, Problem, Srtp};
-use crate::tls;
+use crate::config::{self, CALLED, Config, HostPort, Problem, Srtp};
+use crate::{tls, wiring};
 
 /// What `patchbay check` found.
 #[derive(Debug, Serialize)]
@@ -53,9 +53,6 @@ impl fmt::Display for Report {
     }
 }
 
-/// Sample rate and channels of a fallback prompt.
-const PROMPT: (u32, u16) = (8000, 1);
-
 /// Looks at every file and environment variable that the configuration names, and reports all that is wrong.
 pub fn check_files(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -78,7 +75,9 @@ pub fn check_files(config: &Config) -> Vec<Problem> {
     }
     for (index, route) in config.routes.iter().enumerate() {
         if let Some(prompt) = &route.fallback_prompt {
-            check(format!("routes[{index}].fallback_prompt"), prompt_is_playable(prompt));
+            let playable = wiring::read_prompt(prompt).map(drop);
+            let named = playable.map_err(|error| format!("{}: {error:#}", prompt.display()));
+            check(format!("routes[{index}].fallback_prompt"), named);
         }
         check(format!("routes[{index}].config"), route.bot_config().map(drop));
     }
@@ -87,21 +86,6 @@ pub fn check_files(config: &Config) -> Vec<Problem> {
 
 fn folder(path: &Path) -> Result<(), String> {
     std::fs::read_dir(path).map(drop).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-fn prompt_is_playable(path: &Path) -> Result<(), String> {
-    let reader = hound::WavReader::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let spec = reader.spec();
-    if (spec.sample_rate, spec.channels) != PROMPT || spec.bits_per_sample != 16 || reader.duration() == 0 {
-        return Err(format!(
-            "{}: {} Hz, {} channels, {} bits; a prompt is 8000 Hz, mono, 16 bit and not empty",
-            path.display(),
-            spec.sample_rate,
-            spec.channels,
-            spec.bits_per_sample
-        ));
-    }
-    Ok(())
 }
 
 /// What works, but an operator should know. Logged at start-up too.
@@ -116,6 +100,14 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
         }
         if trunk.trusted && trunk.networks.iter().any(|network| network.0.prefix_len() == 0) {
             warnings.push(Problem::new(at("trusted"), "believes the identity that anyone in the world asserts"));
+        }
+        if trunk.networks.is_empty() {
+            let text = "is empty: nobody can call by this trunk";
+            warnings.push(Problem::new(at("networks"), text).hint("list the trunk's signalling addresses"));
+        }
+        if trunk.require_pai && !trunk.trusted {
+            let text = "refuses every call with 403: the identity of an untrusted trunk is not read";
+            warnings.push(Problem::new(at("require_pai"), text).hint("trusted = true"));
         }
         let earlier = config.trunks[..index].iter().flat_map(|trunk| &trunk.networks);
         for (inner, network) in trunk.networks.iter().enumerate() {
@@ -132,16 +124,26 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
             let hint = "behind NAT write advertised = \"your public address\"";
             warnings.push(Problem::new(format!("listeners[{index}].advertised"), text).hint(hint));
         }
+        let is_name = |told: &HostPort| told.host.parse::<IpAddr>().is_err();
+        if listener.advertised.as_ref().is_some_and(is_name) && config.rtp.advertised.is_none() {
+            let text = "is a name, which SDP cannot tell: RTP is asked for at the listener's own address";
+            let hint = "write advertised = \"your public address\" under [rtp]";
+            warnings.push(Problem::new(format!("listeners[{index}].advertised"), text).hint(hint));
+        }
     }
     for (index, route) in config.routes.iter().enumerate() {
-        let covers = |earlier: &&crate::config::Route| {
-            earlier.called.is_none()
-                && earlier.called_prefix.is_none()
-                && (earlier.trunk.is_none() || earlier.trunk == route.trunk)
+        let same = |earlier: &crate::config::Route| {
+            (&earlier.trunk, &earlier.called, &earlier.called_prefix)
+                == (&route.trunk, &route.called, &route.called_prefix)
         };
-        if config.routes[..index].iter().any(|earlier| covers(&earlier)) {
-            let text = "is never reached: an earlier route takes every call of its trunk";
+        if config.routes[..index].iter().any(same) {
+            let text = "is never reached: an earlier route is for the same trunk and number";
             warnings.push(Problem::new(format!("routes[{index}]"), text));
+        }
+        let build = config.bots.join(format!("{}.wasm", route.plugin));
+        if route.plugin != CALLED && !build.exists() {
+            let text = format!("{} is not there: calls get 480 until it is", build.display());
+            warnings.push(Problem::new(format!("routes[{index}].plugin"), text));
         }
     }
     warnings

@@ -23,4 +23,4 @@ mod rtp_ports;
 pub mod serve;
 pub mod signalling;
 pub mod tls;
-mod wiring;
+pub mod wiring;

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use runtime::check;
 use runtime::cli::{CallArgs, CheckArgs, Cli, Command, EXIT_USAGE, PrintConfigArgs, ServeArgs};
 use runtime::config::{self, Config, Problems};
 use runtime::observe::{Metrics, flush_logs, start_logs};
+use runtime::{call_client, check};
 
 /// What tasks get to end after the last call has.
 const LAST_TASKS: Duration = Duration::from_secs(1);
@@ -97,8 +97,12 @@ fn print_config(args: &PrintConfigArgs) -> ExitCode {
 
 /// Exit code: 0 answered and ended normally, 1 refused or failed.
 fn call(args: &CallArgs) -> ExitCode {
+    let order = match call_client::Order::read(args) {
+        Ok(order) => order,
+        Err(error) => return usage(&format!("{error:#}")),
+    };
     let placed = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Into::into);
-    match placed.and_then(|runtime| runtime.block_on(runtime::call_client::call(args))) {
+    match placed.and_then(|runtime| runtime.block_on(call_client::call(order))) {
         Ok(report) => {
             println!("{}", report.shown(args.json));
             if report.went_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

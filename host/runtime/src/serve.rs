@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use plugin::{Engine, Registry, Reloaded};
 use rand::TryRngCore;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{Phase, Readiness};
 use crate::bot_folder::{BotFile, BotFolder, FolderBounds};
@@ -61,6 +61,11 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
             "Phases of the tick that were skipped after a stall.",
             &[],
         ),
+        broken_legs: metrics.counter(
+            "patchbay_media_legs_broken_total",
+            "Legs given up because the host itself failed in them.",
+            &[],
+        ),
     };
     let shards = bot_plane.lanes().iter().enumerate();
     let shards = shards.map(|(number, lane)| {
@@ -84,6 +89,7 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
             config.rtp.ports.first..=config.rtp.ports.last,
             Duration::from_millis(config.rtp.rest_ms.into()),
         ),
+        pairs: HashMap::new(),
         registry: Arc::clone(&registry),
         witness,
         record: Record::new(&metrics, config.log.personal),
@@ -205,11 +211,16 @@ async fn reload_bots(
 ) {
     while let Some(file) = folder.next().await {
         let (engine, registry) = (engine.clone(), Arc::clone(&registry));
-        let taken = tokio::task::spawn_blocking(move || {
+        let (done, taken) = oneshot::channel();
+        let loading = std::thread::Builder::new().name("bot-loader".into()).spawn(move || {
+            crate::bots::priority::slow_worker();
             let changed = bots.take(&engine, &registry, file);
-            (bots, changed)
+            // Nobody listens only while the host ends.
+            let _ = done.send((bots, changed));
         });
-        let Ok((names, changed)) = taken.await else { return };
+        let (Ok(_), Ok((names, changed))) = (loading, taken.await) else {
+            return tracing::error!("bots are not watched any more: the loader failed");
+        };
         bots = names;
         if !changed {
             continue;

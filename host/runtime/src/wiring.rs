@@ -34,7 +34,18 @@ pub fn endpoint_config(config: &Config, listeners: &[Listening]) -> EndpointConf
         listeners: listeners.collect(),
         trunks: config.trunks.iter().map(|trunk| TrunkConfig { trusted: trunk.trusted }).collect(),
         user_agent: concat!("patchbay/", env!("CARGO_PKG_VERSION")).to_owned(),
-        limits: sip::Limits::default(),
+        limits: sip_limits(&config.limits),
+    }
+}
+
+/// The endpoint has room for what the operator allows: a call is a dialog, and some transactions in its first and last half minute.
+fn sip_limits(limits: &crate::config::Limits) -> sip::Limits {
+    let (least, calls) = (sip::Limits::default(), limits.calls as usize);
+    sip::Limits {
+        dialogs: least.dialogs.max(2 * calls),
+        transactions: least.transactions.max(8 * calls),
+        connections: least.connections.max(limits.connections),
+        ..least
     }
 }
 
@@ -121,8 +132,17 @@ pub fn prompts(config: &Config) -> anyhow::Result<HashMap<String, Arc<[i16]>>> {
     Ok(prompts)
 }
 
-/// Shape: WAV, 8 kHz, mono, 16 bit.
+/// A fall-back prompt.
 pub fn read_prompt(path: &Path) -> anyhow::Result<Vec<i16>> {
+    let samples = read_sound(path, PROMPT_SECONDS_MAX)?;
+    if samples.is_empty() {
+        bail!("holds no sound");
+    }
+    Ok(samples)
+}
+
+/// Shape: WAV, 8 kHz, mono, 16 bit.
+pub fn read_sound(path: &Path, seconds_max: u32) -> anyhow::Result<Vec<i16>> {
     let mut wav = hound::WavReader::open(path)?;
     let spec = wav.spec();
     if (spec.sample_rate, spec.channels, spec.bits_per_sample) != (8000, 1, 16)
@@ -135,8 +155,8 @@ pub fn read_prompt(path: &Path) -> anyhow::Result<Vec<i16>> {
             spec.bits_per_sample
         );
     }
-    if wav.duration() > PROMPT_SECONDS_MAX * spec.sample_rate {
-        bail!("is longer than {PROMPT_SECONDS_MAX} s");
+    if wav.duration() > seconds_max * spec.sample_rate {
+        bail!("is longer than {seconds_max} s");
     }
     Ok(wav.samples::<i16>().collect::<Result<_, _>>()?)
 }

@@ -111,6 +111,14 @@ fn a_host_without_ports_says_503_with_retry_after() {
 }
 
 #[test]
+fn an_offer_of_an_address_family_that_the_host_lacks_is_488_and_no_shortage_of_ports() {
+    let mut scene = Scene::new(settings());
+    scene.invite(MENU).words();
+    scene.input(Input::NoAddress { call: CALL }).expect(&["488 media"]);
+    scene.ended(Ending::Rejected { status: 488 }).nothing_left(1);
+}
+
+#[test]
 fn ports_that_do_not_come_are_not_waited_for_and_given_back_when_they_do() {
     let mut scene = Scene::new(settings());
     scene.invite(MENU).words();

@@ -142,6 +142,16 @@ fn a_draining_host_refuses_new_calls_and_gives_live_ones_time() {
 }
 
 #[test]
+fn a_peer_that_acknowledges_nothing_does_not_hold_up_the_drain() {
+    let mut scene = Scene::new(settings());
+    scene.invite(MENU).input(Input::Hangup { call: CALL }).words();
+    scene.input(Input::Drain { limit: Duration::from_secs(1) }).words();
+    scene.wait_ms(1000).expect(&[]);
+    scene.wait_ms(4999).expect(&[]);
+    scene.wait_ms(1).expect(&["drained"]);
+}
+
+#[test]
 fn a_host_without_calls_is_drained_at_once() {
     let mut scene = Scene::new(settings());
     scene.input(Input::Drain { limit: Duration::from_secs(60) }).expect(&["drain sip", "drained"]);

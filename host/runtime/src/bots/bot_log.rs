@@ -1,5 +1,6 @@
 //! A bot's own log lines: bounded in rate and length, then handed to the host's log.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use plugin::LogLevel;
@@ -30,7 +31,8 @@ impl BotLog {
             self.dropped += 1;
             return;
         }
-        let message = cut(message);
+        let message = &one_line(cut(message));
+        let file = &*one_line(file);
         let _entered = self.span.enter();
         match level {
             LogLevel::Debug => tracing::debug!(target: "bot", file, line, "{message}"),
@@ -43,6 +45,15 @@ impl BotLog {
     /// Lines over the limit, for the call's summary.
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+}
+
+/// A line is one line: what a bot writes must not look like a line of the host's own.
+fn one_line(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) {
+        Cow::Owned(text.trim_end().replace(char::is_control, " "))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 

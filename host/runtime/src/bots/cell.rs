@@ -1,6 +1,7 @@
 //! One call's bot, as its worker sees it: the instance, its operations, and the rings to and from the media thread.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,12 @@ pub struct Shared {
     pub answered: AtomicU64,
     /// Whether the media thread should hand over frames at all.
     pub wants_frames: AtomicBool,
+    /// The leg's newest tick.
+    pub tick: AtomicU64,
+    /// Departures with nothing to say for a bot that wants to answer each frame.
+    pub underruns: AtomicU64,
+    /// Frames that found the ring full.
+    pub overruns: AtomicU64,
     /// Digits found no room: the bot is not taking them.
     pub digits_overfull: AtomicBool,
 }
@@ -65,8 +72,40 @@ pub struct BotEnds {
 #[derive(Debug)]
 pub enum Report {
     Act(BotAct),
-    Faulted(Fault),
+    /// The bot is gone, and why.
+    Faulted(String),
     FallbackPlayed,
+}
+
+/// The conditions under which a bot is entered once.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// When its batch began.
+    pub woken: Instant,
+    /// Guest CPU that the others of the batch have used since.
+    pub others: Duration,
+    /// After so long the next event or frame waits for the next turn: others stand behind this bot.
+    pub patience: Duration,
+}
+
+/// Where a bot is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Place {
+    /// Among the others, in its lane.
+    Lane,
+    /// On the slow lane, because nothing is known of its generation yet.
+    Proving,
+    /// On the slow lane, because it overstayed.
+    SetAside,
+}
+
+/// The same, and for how many clean ticks yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    Kept,
+    Proving(u32),
+    SetAside(u32),
 }
 
 enum Running {
@@ -82,7 +121,7 @@ pub struct Bot {
     operations: Arc<Mutex<Operations>>,
     ends: BotEnds,
     answered_at: Option<Instant>,
-    slow_ticks_left: u32,
+    pace: Pace,
     /// Of its generation; a flag of its own if there is none.
     proved: Arc<AtomicBool>,
     pub stats: BotStats,
@@ -92,34 +131,39 @@ pub struct Bot {
 /// Shared by lanes, starters and the call; entered by one thread at a time.
 pub struct BotCell {
     bot: Mutex<Bot>,
-    slow: AtomicBool,
+    place: AtomicU8,
     /// Set aside for the slow lane and not yet run there.
     queued: AtomicBool,
 }
 
 impl BotCell {
     pub fn new(operations: Arc<Mutex<Operations>>, ends: BotEnds, proved: Arc<AtomicBool>) -> Self {
-        let proving = !proved.load(Ordering::Relaxed);
+        let pace = if proved.load(Ordering::Relaxed) { Pace::Kept } else { Pace::Proving(TICKS_TO_PROVE_ITSELF) };
         let bot = Bot {
             running: Running::Waiting,
             operations,
             ends,
             answered_at: None,
-            slow_ticks_left: if proving { TICKS_TO_PROVE_ITSELF } else { 0 },
+            pace,
             proved,
             stats: BotStats::default(),
             out: Box::new([0; 160]),
         };
-        Self { bot: Mutex::new(bot), slow: AtomicBool::new(proving), queued: AtomicBool::new(false) }
+        let place = AtomicU8::new(bot.place() as u8);
+        Self { bot: Mutex::new(bot), place, queued: AtomicBool::new(false) }
     }
 
-    pub fn is_slow(&self) -> bool {
-        self.slow.load(Ordering::Relaxed)
+    pub fn place(&self) -> Place {
+        match self.place.load(Ordering::Relaxed) {
+            lane if lane == Place::Lane as u8 => Place::Lane,
+            proving if proving == Place::Proving as u8 => Place::Proving,
+            _ => Place::SetAside,
+        }
     }
 
     /// Said by the guest's own thread when it overstayed.
     pub fn set_aside(&self) {
-        self.slow.store(true, Ordering::Relaxed);
+        self.place.store(Place::SetAside as u8, Ordering::Relaxed);
     }
 
     /// True for the first caller: the cell then is in one queue of the slow lane.
@@ -145,14 +189,22 @@ impl BotCell {
         self.bot.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// After a turn: where the next one is.
     pub fn note_pace(&self, bot: &Bot) {
-        self.slow.store(bot.slow_ticks_left > 0, Ordering::Relaxed);
+        self.place.store(bot.place() as u8, Ordering::Relaxed);
     }
 }
 
 impl Bot {
-    pub fn run_instance(&mut self, instance: Box<Instance>) {
+    /// Takes the place of a start that has not been given up meanwhile; else the instance comes back.
+    pub fn run_instance(&mut self, instance: Box<Instance>, frames: bool) -> Result<(), Box<Instance>> {
+        if !matches!(self.running, Running::Waiting) {
+            return Err(instance);
+        }
+        self.operations().want_frames(frames);
+        self.ends.shared.wants_frames.store(frames, Ordering::Relaxed);
         self.running = Running::Bot(instance);
+        Ok(())
     }
 
     pub fn operations(&self) -> MutexGuard<'_, Operations> {
@@ -167,9 +219,11 @@ impl Bot {
         }
     }
 
+    /// The host's own prompt, which is no slow bot whatever stood here before.
     pub fn play_fallback(&mut self, prompt: Prompt) {
         self.dismiss();
         self.operations().abandon();
+        self.pace = Pace::Kept;
         self.running = Running::Fallback(prompt);
     }
 
@@ -177,12 +231,32 @@ impl Bot {
         self.dismiss();
         let mut stats = std::mem::take(&mut self.stats);
         stats.log_lines_dropped = self.operations().log.dropped();
+        stats.underruns += self.ends.shared.underruns.load(Ordering::Relaxed);
+        stats.overruns += self.ends.shared.overruns.load(Ordering::Relaxed);
         stats
     }
 
+    fn place(&self) -> Place {
+        match self.pace {
+            Pace::Kept => Place::Lane,
+            Pace::Proving(_) => Place::Proving,
+            Pace::SetAside(_) => Place::SetAside,
+        }
+    }
+
     /// One tick: what is due becomes events, the events and then the frames are handed to the guest.
-    /// `woken` is when the batch began, `others` the guest CPU that its other bots have used since.
-    pub fn run(&mut self, now: Instant, woken: Instant, others: Duration, report: &mut dyn FnMut(Report)) -> Duration {
+    /// Returns the guest CPU that it took, frames that were not measured estimated.
+    /// A panic of the host's own in here costs this bot, not the worker.
+    pub fn run(&mut self, now: Instant, turn: Turn, report: &mut dyn FnMut(Report)) -> Duration {
+        catch_unwind(AssertUnwindSafe(|| self.take_turn(now, turn, report))).unwrap_or_else(|_| {
+            // What is left of it may panic again where it is dropped; it is out of its place by then.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.dismiss()));
+            report(Report::Faulted("the host itself failed while it ran".to_owned()));
+            Duration::ZERO
+        })
+    }
+
+    fn take_turn(&mut self, now: Instant, turn: Turn, report: &mut dyn FnMut(Report)) -> Duration {
         match &mut self.running {
             Running::Waiting | Running::Gone => return Duration::ZERO,
             Running::Fallback(prompt) => {
@@ -193,22 +267,36 @@ impl Bot {
                 }
                 return Duration::ZERO;
             }
-            Running::Bot(_) => {}
+            Running::Bot(instance) => instance.begin_tick(),
         }
-        let before = self.measured_time();
-        let outcome = self.take_digits().and_then(|()| self.run_guest(now, woken, others));
-        let used = self.measured_time().saturating_sub(before);
-        self.keep_pace(used);
-        // One by one, so that the operations are not locked while others are told.
-        loop {
-            let Some(act) = self.operations().next_act() else { break };
-            report(Report::Act(act));
-        }
-        if let Err(fault) = outcome {
+        let (measured_before, guest_before, frames_before) =
+            (self.measured_time(), self.guest_time(), self.stats.frames);
+        let outcome = self.take_digits().and_then(|()| self.run_guest(now, turn).map_err(Ended::Fault));
+        let measured = self.measured_time().saturating_sub(measured_before);
+        let used = self.guest_time().saturating_sub(guest_before);
+        let frames = u32::try_from(self.stats.frames - frames_before).unwrap_or(u32::MAX);
+        // Frames that had waited are ticks of their own.
+        self.keep_pace(measured / frames.max(1));
+        self.report_acts(report);
+        if let Err(ended) = outcome {
+            if let Ended::Fault(Fault::TooLong { .. }) = ended {
+                // The next ones of this generation begin on the slow lane again.
+                self.proved.store(false, Ordering::Relaxed);
+            }
             self.dismiss();
-            report(Report::Faulted(fault));
+            report(Report::Faulted(ended.to_string()));
         }
         used
+    }
+
+    /// What the bot asked of its call.
+    pub fn report_acts(&mut self, report: &mut dyn FnMut(Report)) {
+        while let Some(act) = {
+            let act = self.operations().next_act();
+            act
+        } {
+            report(Report::Act(act));
+        }
     }
 
     fn measured_time(&self) -> Duration {
@@ -218,41 +306,60 @@ impl Bot {
         }
     }
 
-    fn take_digits(&mut self) -> Result<(), Fault> {
+    fn guest_time(&self) -> Duration {
+        match &self.running {
+            Running::Bot(instance) => instance.guest_time(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn take_digits(&mut self) -> Result<(), Ended> {
         let mut overfull = self.ends.shared.digits_overfull.load(Ordering::Relaxed);
         while let Ok(pressed) = self.ends.digits.pop() {
             let digit = Event::Digit { key: pressed.key, tick: pressed.tick };
             overfull |= self.operations().push(digit).is_err();
         }
-        if overfull { Err(Fault::Trapped("let its events fill up without taking them".to_owned())) } else { Ok(()) }
+        if overfull { Err(Ended::Overfull) } else { Ok(()) }
     }
 
-    fn run_guest(&mut self, now: Instant, woken: Instant, others: Duration) -> Result<(), Fault> {
-        self.operations().advance(now);
-        self.run_events(now)?;
-        if let Some(answered_at) = self.answered_at {
-            self.run_frames(answered_at, woken, others)?;
-        } else {
-            self.keep_newest_frames();
+    fn run_guest(&mut self, now: Instant, turn: Turn) -> Result<(), Fault> {
+        let wanted = {
+            let mut operations = self.operations();
+            operations.advance(now);
+            // What the bot says in this tick counts from the next one on.
+            operations.wants_frames()
+        };
+        self.run_events(now, turn)?;
+        let (over, events_wait) = {
+            let operations = self.operations();
+            (operations.is_over(), operations.has_events())
+        };
+        match self.answered_at {
+            _ if over || !wanted => self.drop_frames(),
+            // A frame comes after its tick's events.
+            Some(answered_at) if !events_wait => self.run_frames(now, answered_at, turn)?,
+            _ => self.keep_newest_frames(),
         }
         let wants_frames = self.operations().wants_frames();
         self.ends.shared.wants_frames.store(wants_frames, Ordering::Relaxed);
         Ok(())
     }
 
-    fn run_events(&mut self, now: Instant) -> Result<(), Fault> {
+    fn run_events(&mut self, now: Instant, turn: Turn) -> Result<(), Fault> {
         let Running::Bot(instance) = &mut self.running else { return Ok(()) };
-        // A bot that makes its own events (a timer of 0 ms in each timer event) goes on in the next tick.
-        for _ in 0..super::operations::EVENTS_MAX {
+        // Bounded: what a bot's own doing brings about (a timer of 0 ms in each timer event) becomes due in the next tick.
+        loop {
             let next = self.operations.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next_event();
-            let Some(event) = next else { break };
+            let Some(event) = next else { return Ok(()) };
             if matches!(event, Event::Answered) {
                 self.answered_at.get_or_insert(now);
             }
             self.stats.events += 1;
             instance.on_event(event)?;
+            if now.elapsed() >= turn.patience {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Audio from before the answer is kept, the oldest goes.
@@ -262,10 +369,18 @@ impl Bot {
         }
     }
 
-    fn run_frames(&mut self, answered_at: Instant, woken: Instant, others: Duration) -> Result<(), Fault> {
+    fn drop_frames(&mut self) {
+        while self.ends.frames.pop().is_ok() {}
+    }
+
+    fn run_frames(&mut self, now: Instant, answered_at: Instant, turn: Turn) -> Result<(), Fault> {
         self.keep_newest_frames();
         let Running::Bot(instance) = &mut self.running else { return Ok(()) };
+        let mut first = true;
         while let Ok(frame) = self.ends.frames.pop() {
+            if !std::mem::take(&mut first) {
+                instance.begin_tick();
+            }
             let entered = instance.measured_time();
             let answer = instance.on_frame(frame.tick, &frame.samples, frame.kind, &mut self.out)?;
             let used = instance.measured_time().saturating_sub(entered);
@@ -274,8 +389,8 @@ impl Bot {
             let finished = Instant::now();
             // What was kept from before the answer was due when nobody waited for it.
             if finished > frame.due && frame.due > answered_at {
-                let budget = frame.due.saturating_duration_since(woken);
-                late::count(&mut self.stats.late_answers, used, others, budget);
+                let budget = frame.due.saturating_duration_since(turn.woken);
+                late::count(&mut self.stats.late_answers, used, turn.others, budget);
             }
             if answer == FrameAnswer::Frame {
                 // A full ring means that nothing departs any more: the media thread is gone or the call held.
@@ -283,18 +398,37 @@ impl Bot {
             }
             self.stats.wrong_lengths += u64::from(answer == FrameAnswer::WrongLength);
             self.ends.shared.answered.store(frame.tick + 1, Ordering::Release);
+            if finished.saturating_duration_since(now) >= turn.patience {
+                break;
+            }
         }
         Ok(())
     }
 
+    /// Ticks before the answer prove nothing.
     fn keep_pace(&mut self, used: Duration) {
-        if used > FAST_TICK_MAX {
-            self.slow_ticks_left = TICKS_TO_PROVE_ITSELF;
-        } else if self.slow_ticks_left > 0 {
-            self.slow_ticks_left -= 1;
-            if self.slow_ticks_left == 0 {
+        self.pace = match self.pace {
+            _ if used > FAST_TICK_MAX => Pace::SetAside(TICKS_TO_PROVE_ITSELF),
+            pace if self.answered_at.is_none() => pace,
+            Pace::Proving(1) | Pace::SetAside(1) => {
                 self.proved.store(true, Ordering::Relaxed);
+                Pace::Kept
             }
-        }
+            Pace::Kept => Pace::Kept,
+            Pace::Proving(left) => Pace::Proving(left - 1),
+            Pace::SetAside(left) => Pace::SetAside(left - 1),
+        };
     }
 }
+
+/// Why a bot is gone.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Fault(Fault),
+    #[error("{OVERFULL}")]
+    Overfull,
+}
+
+/// Of a bot whose digits or events are not taken.
+pub const OVERFULL: &str = "let its events fill up without taking them";

@@ -13,26 +13,39 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::cell::BotCell;
+use super::cell::{BotCell, Place, Turn};
 use super::slow_lane::SlowLane;
-use super::{Enlisted, PHASES, Reports, priority};
+use super::{Enlisted, GUEST_STACK_BYTES, PHASES, Reports, priority};
 
-/// The holder and those who may take over. As many guests of one lane can overstay at once before the batch waits.
-pub const LANE_THREADS: usize = 4;
+/// The holder and those who may take over. One less than that many guests of one lane can overstay at once before the batch waits.
+pub const LANE_THREADS: usize = 8;
+/// How long a bot may go on with what had waited for it while others wait behind it.
+const PATIENCE: Duration = super::cell::FAST_TICK_MAX;
 
 pub struct Lane {
-    phases: [Mutex<Vec<Arc<Enlisted>>>; PHASES],
+    pub(super) phases: [Mutex<Vec<Arc<Enlisted>>>; PHASES],
     /// Bots per phase, so that a media thread wakes nobody for nothing.
     population: [AtomicUsize; PHASES],
     /// One bit for each phase that waits to be run.
     pending: AtomicU32,
+    /// Calls per phase, those included whose bot has not started yet.
+    pub(super) promised: [AtomicUsize; PHASES],
+    /// The seat whose thread runs the batch. Changed under `helm` only.
     holder: AtomicUsize,
+    pub(super) helm: Mutex<Helm>,
     threads: OnceLock<Vec<Thread>>,
     batch: Mutex<Batch>,
-    spares: Mutex<Vec<usize>>,
     pub slow: Arc<SlowLane>,
     reports: Reports,
     stop: AtomicBool,
+}
+
+/// Who may take the lane over.
+pub(super) struct Helm {
+    /// Seats whose threads are parked.
+    pub(super) spares: Vec<usize>,
+    /// The holder's guest overstays and there was nobody to hand over to: the next thread that is free takes over.
+    stuck: bool,
 }
 
 /// What is left of the phases being run.
@@ -41,6 +54,8 @@ struct Batch {
     next: usize,
     left: u32,
     woken: Instant,
+    /// When its newest bot was entered.
+    entered: Instant,
     /// Guest CPU that the batch has used so far.
     used: Duration,
 }
@@ -48,29 +63,36 @@ struct Batch {
 impl Lane {
     /// Starts the lane's threads; they end with [`Lane::stop`].
     pub fn start(number: usize, slow: Arc<SlowLane>, reports: Reports) -> std::io::Result<Arc<Self>> {
-        let batch = Batch { phase: 0, next: 0, left: 0, woken: Instant::now(), used: Duration::ZERO };
-        let lane = Arc::new(Self {
-            phases: std::array::from_fn(|_| Mutex::new(Vec::new())),
-            population: std::array::from_fn(|_| AtomicUsize::new(0)),
-            pending: AtomicU32::new(0),
-            holder: AtomicUsize::new(0),
-            threads: OnceLock::new(),
-            batch: Mutex::new(batch),
-            spares: Mutex::new((1..LANE_THREADS).collect()),
-            slow,
-            reports,
-            stop: AtomicBool::new(false),
-        });
+        let lane = Arc::new(Self::new(slow, reports));
         let mut threads = Vec::with_capacity(LANE_THREADS);
         for seat in 0..LANE_THREADS {
             let worker = Arc::clone(&lane);
             let thread =
-                std::thread::Builder::new().name(format!("bots-{number}-{seat}")).spawn(move || worker.work(seat))?;
-            threads.push(thread.thread().clone());
+                std::thread::Builder::new().name(format!("bots-{number}-{seat}")).stack_size(GUEST_STACK_BYTES);
+            threads.push(thread.spawn(move || worker.work(seat))?.thread().clone());
         }
         // Set once, here: wakes before this moment find nobody, and the bits stay.
         let _ = lane.threads.set(threads);
         Ok(lane)
+    }
+
+    /// Without its threads.
+    pub(super) fn new(slow: Arc<SlowLane>, reports: Reports) -> Self {
+        let now = Instant::now();
+        let batch = Batch { phase: PHASES - 1, next: 0, left: 0, woken: now, entered: now, used: Duration::ZERO };
+        Self {
+            phases: std::array::from_fn(|_| Mutex::new(Vec::new())),
+            population: std::array::from_fn(|_| AtomicUsize::new(0)),
+            promised: std::array::from_fn(|_| AtomicUsize::new(0)),
+            pending: AtomicU32::new(0),
+            holder: AtomicUsize::new(0),
+            helm: Mutex::new(Helm { spares: (1..LANE_THREADS).collect(), stuck: false }),
+            threads: OnceLock::new(),
+            batch: Mutex::new(batch),
+            slow,
+            reports,
+            stop: AtomicBool::new(false),
+        }
     }
 
     pub fn stop(&self) {
@@ -78,9 +100,16 @@ impl Lane {
         self.threads.get().into_iter().flatten().for_each(Thread::unpark);
     }
 
-    /// The phase with the fewest bots.
-    pub fn quietest_phase(&self) -> usize {
-        (0..PHASES).min_by_key(|phase| self.population[*phase].load(Ordering::Relaxed)).unwrap_or(0)
+    /// The phase with the fewest calls; it counts one more until [`Lane::leave`].
+    pub fn join_quietest_phase(&self) -> usize {
+        let calls = |phase: &usize| self.promised[*phase].load(Ordering::Relaxed);
+        let phase = (0..PHASES).min_by_key(calls).unwrap_or(0);
+        self.promised[phase].fetch_add(1, Ordering::Relaxed);
+        phase
+    }
+
+    pub fn leave(&self, phase: usize) {
+        self.promised[phase].fetch_sub(1, Ordering::Relaxed);
     }
 
     pub fn enlist(&self, bot: Arc<Enlisted>) {
@@ -89,36 +118,75 @@ impl Lane {
         self.population[bot.phase].store(bots.len(), Ordering::Relaxed);
     }
 
+    /// The bots behind it move up by one, also in a batch that is being run: none of them misses its turn.
     pub fn discharge(&self, bot: &Arc<Enlisted>) {
+        let mut batch = lock(&self.batch);
         let mut bots = lock(&self.phases[bot.phase]);
         if let Some(index) = bots.iter().position(|other| Arc::ptr_eq(other, bot)) {
-            bots.swap_remove(index);
+            bots.remove(index);
+            if batch.left != 0 && batch.phase == bot.phase && index < batch.next {
+                batch.next -= 1;
+            }
         }
         self.population[bot.phase].store(bots.len(), Ordering::Relaxed);
     }
 
     /// Called by the media thread once a phase's packets are read. Cost: two atomics and at most one futex wake.
+    ///
+    /// No wake-up is lost while the lane changes hands: of this `fetch_or` and the new holder's `swap` one comes first. If it is
+    /// this one, the new holder takes the bit; if it is the other, this one reads from it and so sees who holds the lane.
     pub fn wake(&self, phase: usize) {
         if self.population[phase].load(Ordering::Relaxed) == 0 {
             return;
         }
-        self.pending.fetch_or(1 << phase, Ordering::Release);
+        self.pending.fetch_or(1 << phase, Ordering::AcqRel);
+        self.unpark(self.holder.load(Ordering::Acquire));
+    }
+
+    fn unpark(&self, seat: usize) {
         if let Some(threads) = self.threads.get() {
-            threads[self.holder.load(Ordering::Acquire)].unpark();
+            threads[seat].unpark();
         }
     }
 
-    /// The guest on this seat's thread overstayed: somebody else goes on with the batch.
+    /// The guest on this seat's thread overstayed: somebody else goes on with the batch, now or as soon as there is somebody.
     pub fn hand_over(&self, seat: usize) {
+        let mut helm = lock(&self.helm);
         if self.holder.load(Ordering::Acquire) != seat {
             return;
         }
-        let Some(successor) = lock(&self.spares).pop() else { return };
+        let Some(successor) = helm.spares.pop() else {
+            helm.stuck = true;
+            return;
+        };
+        let mut batch = lock(&self.batch);
+        // What the others of the batch have waited for it.
+        let waited = batch.entered.elapsed();
+        batch.used += waited;
+        drop(batch);
         self.holder.store(successor, Ordering::Release);
+        drop(helm);
         priority::lower_for_overstay();
-        if let Some(threads) = self.threads.get() {
-            threads[successor].unpark();
-        }
+        self.unpark(successor);
+    }
+
+    /// After a guest that overstayed: what became of the lane, and so of this seat.
+    fn come_back(&self, seat: usize) -> Return {
+        priority::frame_worker();
+        let mut helm = lock(&self.helm);
+        let came = match (self.holder.load(Ordering::Acquire) == seat, helm.stuck) {
+            (true, _) => Return::StillHolds,
+            (false, true) => {
+                self.holder.store(seat, Ordering::Release);
+                Return::HoldsAgain
+            }
+            (false, false) => {
+                helm.spares.push(seat);
+                Return::Spare
+            }
+        };
+        helm.stuck = false;
+        came
     }
 
     fn work(&self, seat: usize) {
@@ -133,71 +201,102 @@ impl Lane {
 
     /// Runs batches until none waits, or until the lane was handed over while a guest ran.
     fn work_as_holder(&self, seat: usize) {
-        while let Some((bot, woken, used)) = self.next_bot() {
-            let ran = self.run(seat, &bot, woken, used);
-            if self.holder.load(Ordering::Acquire) != seat {
-                priority::frame_worker();
-                lock(&self.spares).push(seat);
-                return;
+        let mut used = Duration::ZERO;
+        while let Some((bot, now, turn)) = self.next_bot(used) {
+            let here = Workplace::Seat { lane: std::ptr::from_ref(self).addr(), seat, overstayed: false };
+            WORKPLACE.set(here);
+            used = self.run(&bot, now, turn);
+            let overstayed = WORKPLACE.replace(Workplace::Elsewhere) != here;
+            if overstayed {
+                match self.come_back(seat) {
+                    Return::StillHolds => {}
+                    // Counted when the lane was handed over, and to the batch of that time.
+                    Return::HoldsAgain => used = Duration::ZERO,
+                    Return::Spare => return,
+                }
             }
-            lock(&self.batch).used += ran;
         }
     }
 
-    fn run(&self, seat: usize, bot: &Arc<Enlisted>, woken: Instant, used: Duration) -> Duration {
-        if bot.cell.is_slow() {
-            self.slow.queue(bot);
-            return Duration::ZERO;
+    fn run(&self, bot: &Arc<Enlisted>, now: Instant, turn: Turn) -> Duration {
+        match bot.cell.place() {
+            Place::Lane => {}
+            slow => {
+                self.slow.queue(bot, slow);
+                return Duration::ZERO;
+            }
         }
         // Somebody inside means that the slow lane or a move has it just now: its frames wait in the ring.
         let Some(mut inside) = bot.cell.try_enter() else { return Duration::ZERO };
-        SEAT.set(Some((self as *const Self as usize, seat)));
-        let ran = inside.run(Instant::now(), woken, used, &mut |report| self.reports.send(bot.call, report));
-        SEAT.set(None);
+        let ran = inside.run(now, turn, &mut |report| self.reports.send(bot.call, report));
         bot.cell.note_pace(&inside);
         ran
     }
 
-    fn next_bot(&self) -> Option<(Arc<Enlisted>, Instant, Duration)> {
+    /// The bot to run next, and under which conditions. `used`: guest CPU of the one before.
+    pub(super) fn next_bot(&self, used: Duration) -> Option<(Arc<Enlisted>, Instant, Turn)> {
         let mut batch = lock(&self.batch);
+        batch.used += used;
+        let now = Instant::now();
         loop {
             if batch.left == 0 {
-                batch.left = self.pending.swap(0, Ordering::Acquire);
-                if batch.left == 0 {
-                    return None;
-                }
-                *batch = Batch {
-                    phase: batch.left.trailing_zeros() as usize,
-                    next: 0,
-                    left: batch.left,
-                    woken: Instant::now(),
-                    used: Duration::ZERO,
-                };
+                batch.left = self.pending.swap(0, Ordering::AcqRel);
+                (batch.woken, batch.used) = (now, Duration::ZERO);
+                batch.phase = batch.following_phase()?;
+                batch.next = 0;
             }
-            let next = batch.next;
-            if let Some(bot) = lock(&self.phases[batch.phase]).get(next).cloned() {
+            if let Some(bot) = lock(&self.phases[batch.phase]).get(batch.next).cloned() {
                 batch.next += 1;
-                return Some((bot, batch.woken, batch.used));
+                batch.entered = now;
+                return Some((bot, now, Turn { woken: batch.woken, others: batch.used, patience: PATIENCE }));
             }
             batch.left &= !(1 << batch.phase);
-            batch.phase = batch.left.trailing_zeros() as usize;
+            batch.phase = batch.following_phase().unwrap_or(batch.phase);
             batch.next = 0;
         }
     }
 }
 
+enum Return {
+    StillHolds,
+    HoldsAgain,
+    Spare,
+}
+
+impl Batch {
+    /// Of the phases that are left the one that has waited longest: the first after that which was run last.
+    fn following_phase(&self) -> Option<usize> {
+        (1..=PHASES).map(|step| (self.phase + step) % PHASES).find(|phase| self.left & (1 << phase) != 0)
+    }
+}
+
+/// What the current thread runs a guest for; how `overstayed` finds its way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workplace {
+    Elsewhere,
+    Seat {
+        lane: usize,
+        seat: usize,
+        overstayed: bool,
+    },
+    /// A `start`; nobody waits behind it that could not be served by another thread.
+    Start,
+}
+
 thread_local! {
-    /// Which lane and seat this thread runs a guest for; how `overstayed` finds its way back.
-    static SEAT: std::cell::Cell<Option<(usize, usize)>> = const { std::cell::Cell::new(None) };
+    pub static WORKPLACE: std::cell::Cell<Workplace> = const { std::cell::Cell::new(Workplace::Elsewhere) };
 }
 
 /// Called by the guest's port on the thread that runs it.
 pub fn overstayed(lane: &Lane, cell: &BotCell) {
     cell.set_aside();
-    if let Some((running, seat)) = SEAT.get()
-        && running == lane as *const Lane as usize
-    {
-        lane.hand_over(seat);
+    match WORKPLACE.get() {
+        Workplace::Seat { lane: running, seat, .. } if running == std::ptr::from_ref(lane).addr() => {
+            WORKPLACE.set(Workplace::Seat { lane: running, seat, overstayed: true });
+            lane.hand_over(seat);
+        }
+        Workplace::Start => priority::lower_for_overstay(),
+        _ => {}
     }
 }
 

@@ -18,10 +18,13 @@ mod port;
 pub(crate) mod priority;
 mod slow_lane;
 mod starter;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use call::{BotAct, BotStats, CallId, StartFailure, WallClock};
 use media::PlayoutReader;
@@ -37,12 +40,14 @@ use fallback::Prompt;
 use operations::{CallFacts, DIGITS_MAX, Operations};
 use port::Port;
 use slow_lane::SlowLane;
-use starter::{Job, Starters};
+use starter::{Start, Starters};
 
 /// Phases of the 20 ms tick: 2 ms each.
 pub const PHASES: usize = 10;
 /// What a bot may queue towards the caller. Units: ms.
 pub const PLAYOUT_MS: u32 = 30_000;
+/// Of every thread that enters guests: 512 KiB for the guest, as much for the host functions that it calls, and room.
+pub const GUEST_STACK_BYTES: usize = 2 << 20;
 
 /// What the bot plane tells the signalling core.
 #[derive(Debug)]
@@ -62,7 +67,7 @@ impl Reports {
     fn send(&self, call: CallId, report: Report) {
         self.event(match report {
             Report::Act(act) => BotPlaneEvent::Act { call, act },
-            Report::Faulted(fault) => BotPlaneEvent::Faulted { call, why: fault.to_string() },
+            Report::Faulted(why) => BotPlaneEvent::Faulted { call, why },
             Report::FallbackPlayed => BotPlaneEvent::FallbackPlayed { call },
         });
     }
@@ -89,6 +94,10 @@ impl Enlisted {
     fn enlist(self: &Arc<Self>) {
         if !self.closing.load(Ordering::Acquire) && !self.enlisted.swap(true, Ordering::AcqRel) {
             self.lane.enlist(Arc::clone(self));
+            // Closed just now, and perhaps looked for in the lane before it stood there.
+            if self.closing.load(Ordering::Acquire) {
+                self.lane.discharge(self);
+            }
         }
     }
 }
@@ -107,6 +116,7 @@ pub struct MediaEnds {
 struct Seat {
     bot: Arc<Enlisted>,
     operations: Arc<Mutex<Operations>>,
+    shared: Arc<Shared>,
     media: Option<MediaEnds>,
 }
 
@@ -186,7 +196,7 @@ impl Bots {
         let ends = BotEnds { frames: frames_out, digits: digits_out, answers: answers_in, shared: Arc::clone(&shared) };
         let proving = plugin.as_ref().map(|generation| self.proving.of(generation)).unwrap_or_default();
         let cell = Arc::new(BotCell::new(Arc::clone(&operations), ends, proving));
-        let phase = lane.quietest_phase();
+        let phase = lane.join_quietest_phase();
         let (digest, generation) =
             plugin.as_ref().map(|loaded| (loaded.plugin.digest().to_owned(), loaded.number)).unwrap_or_default();
         let bot = Arc::new(Enlisted {
@@ -199,9 +209,16 @@ impl Bots {
             digest,
             generation,
         });
-        let media = MediaEnds { phase, frames: frames_in, digits: digits_in, answers: answers_out, playout, shared };
-        self.seats
-            .insert(call, Seat { bot: Arc::clone(&bot), operations: Arc::clone(&operations), media: Some(media) });
+        let media = MediaEnds {
+            phase,
+            frames: frames_in,
+            digits: digits_in,
+            answers: answers_out,
+            playout,
+            shared: Arc::clone(&shared),
+        };
+        let seat = Seat { bot: Arc::clone(&bot), operations: Arc::clone(&operations), shared, media: Some(media) };
+        self.seats.insert(call, seat);
         let generation = match plugin {
             Ok(generation) => generation,
             Err(why) => {
@@ -210,9 +227,7 @@ impl Bots {
                     .event(BotPlaneEvent::Started { call, result: Err(StartFailure::NotLoadable { why }) });
             }
         };
-        let own_cell = Arc::new(OnceLock::new());
-        let _ = own_cell.set(Arc::downgrade(&bot.cell));
-        let port = Port { operations, lane: Arc::clone(&bot.lane), cell: own_cell };
+        let port = Port { operations, lane: Arc::clone(&bot.lane), cell: Arc::downgrade(&bot.cell) };
         let info = plugin::CallInfo {
             id: start.id.clone(),
             caller: start.caller.clone(),
@@ -221,7 +236,7 @@ impl Bots {
             tenant: start.route.tenant.clone(),
         };
         let config = serde_json::Value::Object(start.route.config.clone()).to_string();
-        if !self.starters.queue(Job::Start { bot, generation, port: Box::new(port), info: Box::new(info), config }) {
+        if !self.starters.start_bot(Start { bot, generation, port, info, config, queued: Instant::now() }) {
             self.reports.event(BotPlaneEvent::Started { call, result: Err(StartFailure::TimedOut) });
         }
     }
@@ -231,11 +246,15 @@ impl Bots {
         self.seats.get_mut(&call)?.media.take()
     }
 
+    /// Which tick the call's leg is in; 0 before there is one.
+    pub fn tick(&self, call: CallId) -> u64 {
+        self.seats.get(&call).map_or(0, |seat| seat.shared.tick.load(Ordering::Relaxed))
+    }
+
     pub fn event(&mut self, call: CallId, event: plugin::Event) {
         let Some(seat) = self.seats.get(&call) else { return };
         if lane::lock(&seat.operations).push(event).is_err() {
-            self.reports
-                .event(BotPlaneEvent::Faulted { call, why: "let its events fill up without taking them".to_owned() });
+            self.reports.event(BotPlaneEvent::Faulted { call, why: cell::OVERFULL.to_owned() });
         }
     }
 
@@ -243,7 +262,7 @@ impl Bots {
     pub fn play_fallback(&mut self, call: CallId, prompt: &str) {
         let Some(seat) = self.seats.get(&call) else { return };
         let samples = self.prompts.get(prompt).cloned().unwrap_or_else(|| Arc::from([]));
-        self.starters.queue_always(Job::Fallback { bot: Arc::clone(&seat.bot), prompt: Prompt::new(samples) });
+        self.starters.play_fallback(Arc::clone(&seat.bot), Prompt::new(samples));
     }
 
     /// Drops the bot, whatever it does; answered by `Ended`.
@@ -252,7 +271,7 @@ impl Bots {
             return self.reports.event(BotPlaneEvent::Ended { call, stats: Box::default() });
         };
         seat.bot.closing.store(true, Ordering::Release);
-        self.starters.queue_always(Job::Close { bot: seat.bot });
+        self.starters.close(seat.bot);
     }
 
     pub fn stop(&self) {

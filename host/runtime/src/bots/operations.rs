@@ -60,6 +60,26 @@ struct Clear {
     playout_id: u64,
 }
 
+/// A clear that took effect, not told yet: what acted together with it joins it.
+struct Cut {
+    id: u64,
+    until: u64,
+    played_ms: u32,
+    dropped_marks: Vec<String>,
+}
+
+/// How far the end of the call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Live,
+    /// Over, and the bot may not know yet.
+    Over,
+    /// It has been told.
+    Told,
+    /// It has nothing left to do.
+    Done,
+}
+
 pub struct Operations {
     facts: Arc<CallFacts>,
     playout: PlayoutWriter,
@@ -71,13 +91,14 @@ pub struct Operations {
     marks: VecDeque<Mark>,
     clears: VecDeque<Clear>,
     digits_waiting: usize,
-    keys_waiting: usize,
+    /// Keys that were ordered and not reported sent, by the order's id.
+    keys_waiting: Vec<(u64, usize)>,
     events: VecDeque<Event>,
     acts: VecDeque<BotAct>,
     notes: Vec<Note>,
     want_frames: bool,
     hangup_at: Option<u64>,
-    over: bool,
+    stage: Stage,
     random: StdRng,
     pub log: BotLog,
 }
@@ -98,13 +119,13 @@ impl Operations {
             marks: VecDeque::new(),
             clears: VecDeque::new(),
             digits_waiting: 0,
-            keys_waiting: 0,
+            keys_waiting: Vec::new(),
             events: VecDeque::with_capacity(8),
             acts: VecDeque::new(),
             notes: Vec::new(),
             want_frames: true,
             hangup_at: None,
-            over: false,
+            stage: Stage::Live,
             random: StdRng::from_seed(seed),
             log,
         }
@@ -113,14 +134,11 @@ impl Operations {
     /// Moves the bot's clock on and turns what has become due into events.
     pub fn advance(&mut self, now: Instant) {
         self.now = now;
+        // In this order: see `PlayoutWriter::played`.
         let played = self.playout.played();
-        while let Some(cleared) = self.playout.poll_cleared() {
-            self.cleared(cleared);
-        }
-        while self.marks.front().is_some_and(|mark| mark.position <= played) {
-            if let Some(mark) = self.marks.pop_front() {
-                self.events.push_back(Event::Mark { id: mark.id, name: mark.name });
-            }
+        self.take_clears();
+        while let Some(mark) = self.marks.pop_front_if(|mark| mark.position <= played) {
+            self.events.push_back(Event::Mark { id: mark.id, name: mark.name });
         }
         if !self.timers.is_empty() {
             self.ring_timers(now);
@@ -137,23 +155,36 @@ impl Operations {
         self.events.extend(self.timers.drain(..due).map(|timer| Event::Timer { id: timer.id }));
     }
 
-    /// A clear took effect: what was queued between `cut` and `until` will never be heard.
-    fn cleared(&mut self, cleared: media::Cleared) {
-        let mut dropped_marks = Vec::new();
-        while self.marks.front().is_some_and(|mark| mark.position <= cleared.until) {
-            let Some(mark) = self.marks.pop_front() else { break };
-            if mark.position <= cleared.cut {
-                self.events.push_back(Event::Mark { id: mark.id, name: mark.name });
-            } else {
-                dropped_marks.push(mark.name);
+    /// Clears that took effect. Those between which nothing was heard acted before one packet: they are one, told under the last id.
+    fn take_clears(&mut self) {
+        let mut untold: Option<Cut> = None;
+        while let Some(cleared) = self.playout.poll_cleared() {
+            let mut id = None;
+            while let Some(clear) = self.clears.pop_front_if(|clear| clear.playout_id <= cleared.id) {
+                id = Some(clear.id);
+            }
+            let Some(id) = id else { continue };
+            if untold.as_ref().is_some_and(|cut| cleared.cut > cut.until) {
+                self.tell_cleared(untold.take());
+            }
+            let played_ms = (cleared.played / SAMPLES_PER_MS) as u32;
+            let cut = untold.get_or_insert(Cut { id, until: cleared.until, played_ms, dropped_marks: Vec::new() });
+            (cut.id, cut.until) = (id, cleared.until);
+            // A mark set after the clear stays, also where nothing was written in between.
+            while let Some(mark) = self.marks.pop_front_if(|mark| mark.position <= cleared.until && mark.id < id) {
+                if mark.position <= cleared.cut {
+                    self.events.push_back(Event::Mark { id: mark.id, name: mark.name });
+                } else {
+                    cut.dropped_marks.push(mark.name);
+                }
             }
         }
-        let played_ms = (cleared.played / SAMPLES_PER_MS) as u32;
-        while self.clears.front().is_some_and(|clear| clear.playout_id <= cleared.id) {
-            if let Some(Clear { id, .. }) = self.clears.pop_front() {
-                let dropped_marks = std::mem::take(&mut dropped_marks);
-                self.events.push_back(Event::Cleared { id, played_ms, dropped_marks });
-            }
+        self.tell_cleared(untold);
+    }
+
+    fn tell_cleared(&mut self, cut: Option<Cut>) {
+        if let Some(Cut { id, played_ms, dropped_marks, .. }) = cut {
+            self.events.push_back(Event::Cleared { id, played_ms, dropped_marks });
         }
     }
 
@@ -162,8 +193,8 @@ impl Operations {
         match event {
             Event::Digit { .. } if self.digits_waiting >= DIGITS_MAX => return Err(Overfull),
             Event::Digit { .. } => self.digits_waiting += 1,
-            Event::DigitsSent { .. } => self.keys_waiting = 0,
-            Event::Hangup { .. } => self.over = true,
+            Event::DigitsSent { id } => self.keys_waiting.retain(|(order, _)| *order != id),
+            Event::Hangup { .. } => self.stage = self.stage.max(Stage::Over),
             _ => {}
         }
         if self.events.len() >= EVENTS_MAX {
@@ -174,11 +205,20 @@ impl Operations {
     }
 
     pub fn next_event(&mut self) -> Option<Event> {
+        if self.stage == Stage::Done {
+            return None;
+        }
         let event = self.events.pop_front();
-        if matches!(event, Some(Event::Digit { .. })) {
-            self.digits_waiting -= 1;
+        match event {
+            Some(Event::Digit { .. }) => self.digits_waiting -= 1,
+            Some(Event::Hangup { .. }) => self.stage = Stage::Told,
+            _ => {}
         }
         event
+    }
+
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// What the bot asked of others in this tick; of a note written twice only the last value.
@@ -198,7 +238,11 @@ impl Operations {
     }
 
     pub fn wants_frames(&self) -> bool {
-        self.want_frames && !self.over
+        self.want_frames && !self.is_over()
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.stage != Stage::Live
     }
 
     pub fn playout(&mut self) -> &mut PlayoutWriter {
@@ -211,6 +255,7 @@ impl Operations {
         self.marks.clear();
         self.clears.clear();
         self.events.clear();
+        self.digits_waiting = 0;
         self.acts.clear();
         self.hangup_at = None;
         self.playout.clear();
@@ -243,14 +288,18 @@ impl Operations {
 
     pub fn hangup(&mut self, after_playout: bool) {
         if after_playout && self.playout.played() < self.playout.position() {
-            self.hangup_at = Some(self.playout.position());
+            // A second one cannot put off the first.
+            self.hangup_at.get_or_insert(self.playout.position());
         } else {
             self.act(BotAct::Hangup);
         }
     }
 
     pub fn done(&mut self) {
-        self.act(BotAct::Done);
+        if self.stage == Stage::Told {
+            self.stage = Stage::Done;
+            self.act(BotAct::Done);
+        }
     }
 
     pub fn want_frames(&mut self, wanted: bool) {
@@ -265,11 +314,12 @@ impl Operations {
         if let Some(stranger) = keys.chars().find(|key| !"0123456789*#ABCD,".contains(*key)) {
             return Err(refused("not-a-digit", format!("{stranger:?} is not one of 0-9 * # A-D ,")));
         }
-        if self.keys_waiting + keys.len() > KEYS_WAITING_MAX {
+        let waiting: usize = self.keys_waiting.iter().map(|(_, keys)| keys).sum();
+        if waiting + keys.len() > KEYS_WAITING_MAX {
             return Err(refused("too-many", format!("at most {KEYS_WAITING_MAX} keys wait")));
         }
-        self.keys_waiting += keys.len();
         let id = self.new_id();
+        self.keys_waiting.push((id, keys.len()));
         self.act(BotAct::SendDigits { id, keys: keys.to_owned() });
         Ok(id)
     }
@@ -292,7 +342,7 @@ impl Operations {
     }
 
     pub fn playout_write(&mut self, samples: &[i16]) -> Written {
-        let written = self.playout.write(if self.over { &[] } else { samples });
+        let written = self.playout.write(if self.is_over() { &[] } else { samples });
         Written { accepted: written.accepted as u32, queued_ms: written.queued_ms }
     }
 
@@ -356,10 +406,13 @@ impl Operations {
     }
 
     fn refuse_if_over(&self) -> Result<(), HostError> {
-        if self.over { Err(refused("call-ended", "the call is over".to_owned())) } else { Ok(()) }
+        if self.is_over() { Err(refused("call-ended", "the call is over".to_owned())) } else { Ok(()) }
     }
 }
 
 fn refused(code: &'static str, message: String) -> HostError {
     HostError { code, message }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The guest's way to its call: host functions arrive here and act on the call's operations.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use plugin::{CallPort, HostError, LogLevel, Written};
 
@@ -12,7 +12,7 @@ pub struct Port {
     pub operations: Arc<Mutex<Operations>>,
     pub lane: Arc<Lane>,
     /// The cell holds the instance, and the instance this port.
-    pub cell: Arc<OnceLock<Weak<BotCell>>>,
+    pub cell: Weak<BotCell>,
 }
 
 impl Port {
@@ -95,7 +95,7 @@ impl CallPort for Port {
     }
 
     fn overstayed(&mut self) {
-        if let Some(cell) = self.cell.get().and_then(Weak::upgrade) {
+        if let Some(cell) = self.cell.upgrade() {
             lane::overstayed(&self.lane, &cell);
         }
     }

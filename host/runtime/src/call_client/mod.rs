@@ -7,6 +7,7 @@ mod sound;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -31,6 +32,8 @@ use sound::{Heard, Sound, SoundCommand, SoundEvent};
 
 const DIALOG: DialogId = DialogId::outgoing(1);
 const KEYS: u64 = 1;
+/// The longest recording that is played.
+const PLAY_SECONDS_MAX: u32 = 3600;
 /// After the recording: what is still on its way back is heard.
 const TAIL: Duration = Duration::from_secs(1);
 /// A call that nobody ends.
@@ -38,14 +41,30 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 /// Ports of calls that we place: above those that a host on the same machine answers on, below the ephemeral ones.
 const RTP_PORTS: std::ops::RangeInclusive<u16> = 20_002..=32_000;
 
+/// What the command line asks for, read and found right.
+pub struct Order<'a> {
+    args: &'a CallArgs,
+    target: Called,
+    play: Option<Vec<i16>>,
+}
+
+impl<'a> Order<'a> {
+    /// Errors: the caller's own mistakes, to be told before anything is sent.
+    pub fn read(args: &'a CallArgs) -> anyhow::Result<Self> {
+        let target = Called::parse(&args.uri)?;
+        let named = |path: &Path| path.display().to_string();
+        let play =
+            args.play.as_deref().map(|path| wiring::read_sound(path, PLAY_SECONDS_MAX).with_context(|| named(path)));
+        if let Some(ca) = &args.tls_ca {
+            std::fs::metadata(ca).with_context(|| named(ca))?;
+        }
+        Ok(Self { args, target, play: play.transpose()? })
+    }
+}
+
 /// Places the call and waits for its end. Errors: what was asked for cannot be done at all; a refusal is a report.
-pub async fn call(args: &CallArgs) -> anyhow::Result<CallReport> {
-    let target = Called::parse(&args.uri)?;
-    let play = args
-        .play
-        .as_deref()
-        .map(|path| wiring::read_prompt(path).with_context(|| path.display().to_string()))
-        .transpose()?;
+pub async fn call(order: Order<'_>) -> anyhow::Result<CallReport> {
+    let Order { args, target, play } = order;
     let remote = target.first_address().await?;
     let local = crate::signalling::address_towards(remote).with_context(|| format!("no route to {remote}"))?;
     let config = client_config(args, target.transport, local)?;

@@ -38,7 +38,7 @@ pub struct Config {
     pub limits: Limits,
     pub listeners: Vec<Listener>,
     pub trunks: Vec<Trunk>,
-    /// The first that fits a call is taken.
+    /// The called number itself goes before a prefix, a longer prefix before a shorter, a named trunk before any.
     pub routes: Vec<Route>,
 }
 
@@ -215,11 +215,6 @@ impl Config {
     /// The trunk that a source belongs to: the first whose networks hold it. Cost: linear in the networks.
     pub fn trunk_of(&self, source: IpAddr) -> Option<sip::TrunkId> {
         trunk_of(&self.trunks, source)
-    }
-
-    /// The first route for a call, with its index.
-    pub fn route(&self, trunk: &str, called: &str) -> Option<(usize, &Route)> {
-        self.routes.iter().enumerate().find(|(_, route)| route.fits(trunk, called))
     }
 }
 

@@ -136,11 +136,15 @@ fn rtp(mut section: Section<'_>, default: Rtp) -> Rtp {
     }
 }
 
+/// The jitter buffer adapts in steps of a frame, and needs room for two.
+const JITTER_SPAN_MS: u32 = 40;
+
 fn jitter(mut section: Section<'_>, default: Jitter) -> Jitter {
-    let min_ms = section.number("min_ms", default.min_ms, 0..=500);
-    let max_ms = section.number("max_ms", default.max_ms, 20..=1000);
-    if min_ms > max_ms {
-        section.report(Problem::new(section.path_of("min_ms"), format!("{min_ms} is more than max_ms, {max_ms}")));
+    let min_ms = section.number("min_ms", default.min_ms, 0..=460);
+    let max_ms = section.number("max_ms", default.max_ms, 40..=500);
+    if min_ms + JITTER_SPAN_MS > max_ms {
+        let text = format!("{min_ms} leaves less than {JITTER_SPAN_MS} ms up to max_ms, {max_ms}");
+        section.report(Problem::new(section.path_of("min_ms"), text));
     }
     Jitter { min_ms, max_ms }
 }

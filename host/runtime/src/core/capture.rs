@@ -2,24 +2,27 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::observe::{Capture, Captures, Direction};
 
 /// Calls whose captures are remembered; of more, the oldest is forgotten, which closes its file.
 const CAPTURES_OPEN_MAX: usize = 512;
+/// Timer H, and room for a last retransmission.
+const LAST_MESSAGES: Duration = Duration::from_secs(35);
 
 pub struct Witness {
     pub captures: Captures,
     open: HashMap<Vec<u8>, Capture>,
     order: VecDeque<Vec<u8>>,
+    ending: VecDeque<(Instant, Vec<u8>)>,
     /// By [`sip::ListenerId`]: our end of what is captured.
     locals: Vec<SocketAddr>,
 }
 
 impl Witness {
     pub fn new(captures: Captures, locals: Vec<SocketAddr>) -> Self {
-        Self { captures, open: HashMap::new(), order: VecDeque::new(), locals }
+        Self { captures, open: HashMap::new(), order: VecDeque::new(), ending: VecDeque::new(), locals }
     }
 
     /// Cost: a load while nobody asked.
@@ -60,9 +63,19 @@ impl Witness {
         self.open.get(sip_call_id.as_bytes()).cloned()
     }
 
-    pub fn end(&mut self, sip_call_id: &str) {
-        if self.open.remove(sip_call_id.as_bytes()).is_some() {
-            self.order.retain(|open| open != sip_call_id.as_bytes());
+    /// The call is over; its last messages (a refusal and its ACK, the answer to BYE) still belong into the capture.
+    pub fn end(&mut self, sip_call_id: &str, now: Instant) {
+        if self.open.contains_key(sip_call_id.as_bytes()) {
+            self.ending.push_back((now + LAST_MESSAGES, sip_call_id.as_bytes().to_vec()));
+        }
+    }
+
+    /// Closes what has ended long enough ago.
+    pub fn close_ended(&mut self, now: Instant) {
+        while self.ending.front().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, ended)) = self.ending.pop_front() else { break };
+            self.open.remove(&ended);
+            self.order.retain(|open| *open != ended);
         }
     }
 }

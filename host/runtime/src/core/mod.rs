@@ -54,6 +54,8 @@ pub struct Core {
     pub bots: Bots,
     pub shards: Vec<MediaShard>,
     pub ports: RtpPorts,
+    /// Pairs in use. Apart from the seats, because a pair may be given back after its call's record is closed.
+    pub pairs: HashMap<CallId, Pair>,
     pub registry: Arc<plugin::Registry>,
     pub witness: Witness,
     pub record: Record,
@@ -67,17 +69,19 @@ pub struct Core {
     pub requests: mpsc::Receiver<Request>,
 }
 
+/// A call's port pair: the sockets until its leg has them, the number until it is given back.
+pub struct Pair {
+    sockets: Option<PortPair>,
+    port: u16,
+    local: Option<SocketAddr>,
+}
+
 /// What the host holds for one call.
 #[derive(Default)]
 pub struct Seat {
     span: Option<tracing::Span>,
     sip_call_id: String,
     shard: usize,
-    ports: Option<PortPair>,
-    rtp_port: Option<u16>,
-    rtp_local: Option<SocketAddr>,
-    underruns: u64,
-    overruns: u64,
 }
 
 impl Core {
@@ -125,6 +129,7 @@ impl Core {
 
     fn keep_house(&mut self) {
         self.calls.handle(Input::WallClock(wall_clock()), Instant::now());
+        self.witness.close_ended(Instant::now());
         self.record.endpoint(self.endpoint.counters());
         self.record.calls_active.set(self.seats.len() as i64);
         self.record.rtp_ports_free.set((self.ports.pairs() - self.ports.taken()) as i64);
@@ -152,13 +157,7 @@ impl Core {
             BotPlaneEvent::Act { call, act } => Input::Bot { call, act },
             BotPlaneEvent::Faulted { call, why } => Input::BotFaulted { call, why },
             BotPlaneEvent::FallbackPlayed { call } => Input::FallbackPlayed { call },
-            BotPlaneEvent::Ended { call, mut stats } => {
-                if let Some(seat) = self.seats.get(&call) {
-                    stats.underruns += seat.underruns;
-                    stats.overruns += seat.overruns;
-                }
-                Input::BotEnded { call, stats }
-            }
+            BotPlaneEvent::Ended { call, stats } => Input::BotEnded { call, stats },
         };
         self.calls.handle(input, Instant::now());
     }
@@ -171,10 +170,8 @@ impl Core {
                 }
                 Input::Leg { call, event }
             }
-            ShardEvent::Closed { call, stats, underruns, overruns } => {
-                if let Some(seat) = self.seats.get_mut(&call) {
-                    (seat.underruns, seat.overruns) = (underruns, overruns);
-                }
+            ShardEvent::Closed { call, stats } => {
+                self.record.leg(&stats);
                 Input::LegClosed { call, stats }
             }
         };
@@ -248,7 +245,7 @@ impl Core {
             Output::Milestone { call, milestone } => self.note_milestone(call, &milestone),
             Output::Summary(summary) => {
                 self.record.summary(&summary);
-                self.witness.end(&summary.sip_call_id);
+                self.witness.end(&summary.sip_call_id, now);
             }
             Output::Drained => tracing::info!("drained: no call is left"),
         }
@@ -269,7 +266,7 @@ impl Core {
             };
             let span = tracing::info_span!(
                 "call",
-                call = call.0,
+                call = call::call_name(call),
                 sip_call_id = shown,
                 trunk,
                 tenant = tracing::field::Empty,
@@ -292,24 +289,23 @@ impl Core {
     fn open_ports(&mut self, call: CallId, want: &PortsWanted, now: Instant) {
         let chosen =
             self.addresses.get(usize::from(want.listener.0)).and_then(|address| address.choose(&self.rtp, want.peer));
-        let chosen = chosen.filter(|chosen| chosen.bind.is_ipv6() == want.ipv6);
-        let opened = chosen.and_then(|chosen| Some((chosen.advertised, self.ports.open(chosen.bind, now)?)));
-        let Some((advertised, pair)) = opened else {
+        let Some(chosen) = chosen.filter(|chosen| chosen.bind.is_ipv6() == want.ipv6) else {
+            return self.calls.handle(Input::NoAddress { call }, now);
+        };
+        let Some(pair) = self.ports.open(chosen.bind, now) else {
             return self.calls.handle(Input::PortsExhausted { call }, now);
         };
-        let ports = Ports { advertised, rtp: pair.rtp_port, rtcp: pair.rtp_port + 1 };
-        let seat = self.seats.entry(call).or_default();
-        seat.rtp_port = Some(pair.rtp_port);
-        seat.rtp_local = pair.rtp.local_addr().ok();
-        seat.ports = Some(pair);
+        let ports = Ports { advertised: chosen.advertised, rtp: pair.rtp_port, rtcp: pair.rtp_port + 1 };
+        let local = pair.rtp.local_addr().ok();
+        self.pairs.insert(call, Pair { port: pair.rtp_port, sockets: Some(pair), local });
         self.calls.handle(Input::PortsOpened { call, ports }, now);
     }
 
     fn free_ports(&mut self, call: CallId, now: Instant) {
-        let Some(seat) = self.seats.get_mut(&call) else { return };
-        seat.ports = None;
-        if let Some(port) = seat.rtp_port.take() {
-            self.ports.release(port, now);
+        if let Some(pair) = self.pairs.remove(&call) {
+            // Closed before the number may go to another call.
+            drop(pair.sockets);
+            self.ports.release(pair.port, now);
         }
     }
 
@@ -330,14 +326,15 @@ impl Core {
 
     fn open_leg(&mut self, call: CallId, opening: LegOpening, now: Instant) {
         let Some(seat) = self.seats.get_mut(&call) else { return };
-        let (Some(ports), Some(ends)) = (seat.ports.take(), self.bots.take_media_ends(call)) else {
+        let pair = self.pairs.get_mut(&call);
+        let local = pair.as_ref().and_then(|pair| pair.local);
+        let (Some(ports), Some(ends)) = (pair.and_then(|pair| pair.sockets.take()), self.bots.take_media_ends(call))
+        else {
             // A bug of ours; it costs this call, at once.
             return self.calls.handle(Input::LegClosed { call, stats: Box::default() }, now);
         };
-        ends.shared.wants_frames.store(opening.frames, std::sync::atomic::Ordering::Relaxed);
         let ptime_ms = opening.negotiated.send_ptime_ms;
-        let tap =
-            seat.rtp_local.and_then(|local| Some(Tap { capture: self.witness.capture_of(&seat.sip_call_id)?, local }));
+        let tap = local.and_then(|local| Some(Tap { capture: self.witness.capture_of(&seat.sip_call_id)?, local }));
         let leg = Box::new(Leg::new(leg_params(opening, self.jitter), now));
         self.shards[seat.shard].command(ShardCommand::Open { call, leg, ports, ends: Box::new(ends), ptime_ms, tap });
     }
@@ -350,7 +347,7 @@ impl Core {
             }
             call::BotEvent::Hold => plugin::Event::Hold,
             call::BotEvent::Resume => plugin::Event::Resume,
-            call::BotEvent::Digit { key } => plugin::Event::Digit { key, tick: 0 },
+            call::BotEvent::Digit { key } => plugin::Event::Digit { key, tick: self.bots.tick(call) },
             call::BotEvent::DigitsSent { id } => plugin::Event::DigitsSent { id },
             call::BotEvent::Hangup { by, cause } => {
                 plugin::Event::Hangup { by: by.as_str().to_owned(), cause: cause.as_str().to_owned() }

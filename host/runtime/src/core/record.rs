@@ -1,8 +1,9 @@
 //! What the core writes down: about six log lines a call, its summary, and the host's metrics.
 
 use call::{By, Milestone, Summary};
+use media::{DropReason, LegStats};
 
-use crate::observe::{Counter, Gauge, Histogram, Metrics, PersonalAddress};
+use crate::observe::{Gauge, Histogram, Metrics, PersonalAddress};
 
 /// Of guest time per frame and of the time to answer. Units: microseconds.
 const FRAME_BOUNDS_US: &[u64] = &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000];
@@ -15,10 +16,6 @@ pub struct Record {
     pub calls_active: Gauge,
     pub draining: Gauge,
     pub rtp_ports_free: Gauge,
-    packets_sent: Counter,
-    packets_received: Counter,
-    packets_lost: Counter,
-    digits_received: Counter,
     setup: Histogram,
 }
 
@@ -33,22 +30,6 @@ impl Record {
             ),
             draining: metrics.gauge("patchbay_draining", "1 while the host takes no new calls.", &[]),
             rtp_ports_free: metrics.gauge("patchbay_rtp_port_pairs_free", "RTP port pairs not in use by a call.", &[]),
-            packets_sent: metrics.counter(
-                "patchbay_rtp_packets_sent_total",
-                "RTP packets sent, counted when their call ends.",
-                &[],
-            ),
-            packets_received: metrics.counter(
-                "patchbay_rtp_packets_received_total",
-                "RTP packets accepted, counted when their call ends.",
-                &[],
-            ),
-            packets_lost: metrics.counter(
-                "patchbay_rtp_packets_lost_total",
-                "RTP packets that never came, counted when their call ends.",
-                &[],
-            ),
-            digits_received: metrics.counter("patchbay_digits_received_total", "Keys pressed by callers.", &[]),
             setup: metrics.histogram("patchbay_setup_seconds", "From INVITE to 200.", &[], SETUP_BOUNDS_US),
             metrics: metrics.clone(),
         }
@@ -105,6 +86,51 @@ impl Record {
         if self.personal { why.to_owned() } else { call::mask_numbers(why) }
     }
 
+    fn count(&self, name: &'static str, help: &'static str, label: (&str, &str), count: u64) {
+        if count > 0 {
+            self.metrics.counter(name, help, &[label]).add(count);
+        }
+    }
+
+    /// What a leg counted, once it is closed. Every loss word is a metric.
+    pub fn leg(&self, stats: &LegStats) {
+        for (name, help, count) in [
+            ("patchbay_rtp_packets_sent_total", "RTP packets sent, counted when their call ends.", stats.packets_sent),
+            (
+                "patchbay_rtp_packets_received_total",
+                "RTP packets accepted, counted when their call ends.",
+                stats.packets_received,
+            ),
+            ("patchbay_rtp_packets_lost_total", "RTP packets that never came.", stats.packets_lost),
+            ("patchbay_rtp_packets_late_total", "RTP packets that came after their playout time.", stats.sound.late),
+            ("patchbay_rtp_packets_reordered_total", "RTP packets that came out of order.", stats.packets_reordered),
+            (
+                "patchbay_rtp_source_moves_total",
+                "Times that RTP began to come from another address.",
+                stats.source_moves,
+            ),
+            (
+                "patchbay_rtp_stream_restarts_total",
+                "New SSRCs and jumps that restarted a jitter buffer.",
+                stats.stream_restarts,
+            ),
+            (
+                "patchbay_rtp_send_slots_skipped_total",
+                "Packets not sent because the host was late for them.",
+                stats.send_slots_skipped,
+            ),
+            ("patchbay_frames_concealed_total", "Frames made up to hide a loss.", stats.sound.frames_concealed),
+        ] {
+            self.metrics.counter(name, help, &[]).add(count);
+        }
+        for &reason in DropReason::ALL {
+            let help = "RTP and RTCP packets dropped, by reason.";
+            self.count("patchbay_rtp_packets_dropped_total", help, ("reason", reason.label()), stats.drops.get(reason));
+        }
+        let help = "Keys pressed by callers, by how they came.";
+        self.count("patchbay_digits_received_total", help, ("by", "telephone-event"), stats.digits_received);
+    }
+
     pub fn summary(&self, summary: &Summary) {
         let result = match summary.status {
             Some(status @ 200..=299) if summary.fallback => (status, "fallback"),
@@ -116,12 +142,13 @@ impl Record {
         self.metrics
             .counter("patchbay_calls_total", "Calls that are over, by how they went.", &[("result", result.1)])
             .add(1);
-        if let Some(media) = &summary.media {
-            self.packets_sent.add(media.packets_sent);
-            self.packets_received.add(media.packets_received);
-            self.packets_lost.add(media.packets_lost);
-            self.digits_received.add(media.digits_received);
-        }
+        let info = u64::from(summary.info_digits_received);
+        self.count(
+            "patchbay_digits_received_total",
+            "Keys pressed by callers, by how they came.",
+            ("by", "info"),
+            info,
+        );
         if let Some(bot) = &summary.bot {
             let tenant = summary.tenant.as_deref().unwrap_or("");
             for (cause, count) in [
@@ -140,6 +167,17 @@ impl Record {
                 &[("tenant", tenant)],
                 FRAME_BOUNDS_US,
             );
+            for (name, help, count) in [
+                (
+                    "patchbay_underruns_total",
+                    "Departures with nothing to say for a bot that answers each frame.",
+                    bot.underruns,
+                ),
+                ("patchbay_overruns_total", "Frames that a bot never saw, its ring being full.", bot.overruns),
+                ("patchbay_wrong_lengths_total", "Frames of a wrong length, sent as silence.", bot.wrong_lengths),
+            ] {
+                self.count(name, help, ("tenant", tenant), count);
+            }
             if bot.frames > 0 {
                 frames.observe(std::time::Duration::from_nanos((bot.guest_us_per_frame * 1000.0) as u64));
             }

@@ -8,6 +8,7 @@ mod seat;
 mod tap;
 mod voice;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc as commands;
 use std::time::{Duration, Instant};
@@ -26,6 +27,9 @@ use voice::Voice;
 
 /// RTCP is looked at every so many ticks, spread over the legs.
 const RTCP_EVERY_TICKS: u64 = 10;
+
+/// Room for broken legs of one phase; more is more than anybody has seen.
+const BROKEN_LEGS_ROOM: usize = 16;
 
 /// What the core asks of a media thread.
 pub enum ShardCommand {
@@ -63,12 +67,10 @@ pub enum ShardEvent {
         call: CallId,
         event: LegEvent,
     },
-    /// Answer to `Close`; the sockets are closed. `underruns` and `overruns` belong to the bot's record.
+    /// Answer to `Close`; the sockets are closed.
     Closed {
         call: CallId,
         stats: Box<LegStats>,
-        underruns: u64,
-        overruns: u64,
     },
 }
 
@@ -78,6 +80,8 @@ pub struct ShardCounters {
     /// Phases that began more than a phase after their time.
     pub late_phases: Counter,
     pub skipped_phases: Counter,
+    /// Legs given up because the host itself failed in them.
+    pub broken_legs: Counter,
 }
 
 /// The core's handle on one media thread.
@@ -103,6 +107,7 @@ impl MediaShard {
             schedule: Schedule::new(budget),
             seats: Vec::new(),
             free: Vec::new(),
+            broken: Vec::with_capacity(BROKEN_LEGS_ROOM),
             scratch: Scratch::new(),
             counters,
         };
@@ -131,6 +136,8 @@ struct Shard {
     schedule: Schedule,
     seats: Vec<Option<Seat>>,
     free: Vec<usize>,
+    /// Seats in which a panic of ours ended a turn; given up before the next phase.
+    broken: Vec<usize>,
     scratch: Scratch,
     counters: ShardCounters,
 }
@@ -158,25 +165,35 @@ impl Shard {
 
     /// Sends first: departures are what callers hear, and a packet read 2 ms later is early enough.
     fn run_phase(&mut self, phase: u64, due: Instant) {
-        for &index in self.schedule.sending(phase) {
-            if let Some(seat) = &mut self.seats[index] {
-                seat.send(due, &mut self.scratch);
-            }
-        }
-        let answer_due = due + self.schedule.budget();
+        let Self { schedule, seats, broken, scratch, events, .. } = self;
+        each(schedule.sending(phase), seats, broken, |_, seat| seat.send(due, scratch));
+        let answer_due = due + schedule.budget();
         let now = Instant::now().max(due);
         let tick = phase / PHASES as u64;
-        for &index in self.schedule.receiving(phase) {
-            let Some(seat) = &mut self.seats[index] else { continue };
-            let events = &self.events;
-            seat.receive(now, answer_due, &mut self.scratch, &mut |event| {
+        each(schedule.receiving(phase), seats, broken, |index, seat| {
+            seat.receive(now, answer_due, scratch, &mut |event| {
                 let _ = events.send(event);
             });
             if (tick + index as u64).is_multiple_of(RTCP_EVERY_TICKS) {
-                seat.exchange_rtcp(now, &mut self.scratch);
+                seat.exchange_rtcp(now, scratch);
             }
-        }
+        });
         self.lane.wake((phase % PHASES as u64) as usize);
+        while let Some(index) = self.broken.pop() {
+            self.give_up(index);
+        }
+    }
+
+    /// A panic of ours in one leg costs that call, not the thread: unasked for, `Closed` ends it.
+    fn give_up(&mut self, index: usize) {
+        let Some(seat) = self.seats[index].take() else { return };
+        self.schedule.remove(index, seat.voice.ends.phase, seat.ptime_ms);
+        self.free.push(index);
+        self.counters.broken_legs.add(1);
+        let call = seat.call;
+        // Whatever state it is in: reading or dropping it may fail again.
+        let stats = catch_unwind(AssertUnwindSafe(move || seat.leg.stats())).unwrap_or_default();
+        let _ = self.events.send(ShardEvent::Closed { call, stats: Box::new(stats) });
     }
 
     fn count_lateness(&self, due: Instant) {
@@ -204,25 +221,14 @@ impl Shard {
                     leg: *leg,
                     rtp: ports.rtp,
                     rtcp: ports.rtcp,
-                    voice: Voice::new(*ends),
+                    voice: Voice::new(*ends, ptime_ms),
                     tap,
                     ptime_ms,
                     heard: false,
-                    overruns: 0,
                 };
                 self.sit(seat);
             }
-            ShardCommand::Update { call, negotiated } => {
-                let Some(index) = self.find(call) else { return };
-                let Some(seat) = &mut self.seats[index] else { return };
-                let (phase, before, after) = (seat.voice.ends.phase, seat.ptime_ms, negotiated.send_ptime_ms);
-                seat.leg.renegotiate(*negotiated, Instant::now());
-                if before != after {
-                    seat.ptime_ms = after;
-                    self.schedule.remove(index, phase, before);
-                    self.schedule.add(index, phase, after);
-                }
-            }
+            ShardCommand::Update { call, negotiated } => self.update(call, *negotiated),
             ShardCommand::Answered { call } => self.with(call, |seat| seat.heard = true),
             ShardCommand::SendDigits { call, id, keys } => self.send_digits(call, id, &keys),
             ShardCommand::Close { call } => self.close(call),
@@ -230,10 +236,28 @@ impl Shard {
         }
     }
 
+    fn update(&mut self, call: CallId, negotiated: Negotiated) {
+        let Some(index) = self.find(call) else { return };
+        let ptime_ms = negotiated.send_ptime_ms;
+        let mut moved = None;
+        self.with(call, |seat| {
+            seat.leg.renegotiate(negotiated, Instant::now());
+            if seat.ptime_ms != ptime_ms {
+                moved = Some((seat.voice.ends.phase, seat.ptime_ms));
+                seat.ptime_ms = ptime_ms;
+                seat.voice.set_ptime(ptime_ms);
+            }
+        });
+        if let Some((phase, before)) = moved {
+            self.schedule.remove(index, phase, before);
+            self.schedule.add(index, phase, ptime_ms);
+        }
+    }
+
     fn send_digits(&mut self, call: CallId, id: u64, keys: &str) {
-        let taken =
-            self.find(call).and_then(|index| self.seats[index].as_mut()).map(|seat| seat.leg.send_digits(id, keys));
-        if !matches!(taken, Some(Ok(()))) {
+        let mut taken = false;
+        self.with(call, |seat| taken = seat.leg.send_digits(id, keys).is_ok());
+        if !taken {
             let _ = self.events.send(ShardEvent::Leg { call, event: LegEvent::DigitsCancelled { id } });
         }
     }
@@ -253,11 +277,13 @@ impl Shard {
         let Some(mut seat) = self.seats[index].take() else { return };
         self.schedule.remove(index, seat.voice.ends.phase, seat.ptime_ms);
         self.free.push(index);
-        seat.say_bye(Instant::now(), &mut self.scratch);
-        let (stats, underruns, overruns) = (Box::new(seat.leg.stats()), seat.voice.underruns, seat.overruns);
+        let scratch = &mut self.scratch;
+        // A failure of ours in its last words costs those words.
+        let _ = catch_unwind(AssertUnwindSafe(|| seat.say_bye(Instant::now(), scratch)));
+        let stats = Box::new(seat.leg.stats());
         // The sockets close before the core may give the ports to another call.
         drop(seat);
-        let _ = self.events.send(ShardEvent::Closed { call, stats, underruns, overruns });
+        let _ = self.events.send(ShardEvent::Closed { call, stats });
     }
 
     fn find(&self, call: CallId) -> Option<usize> {
@@ -265,8 +291,22 @@ impl Shard {
     }
 
     fn with(&mut self, call: CallId, act: impl FnOnce(&mut Seat)) {
-        if let Some(seat) = self.find(call).and_then(|index| self.seats[index].as_mut()) {
-            act(seat);
+        let Some(index) = self.find(call) else { return };
+        let mut act = Some(act);
+        each(&[index], &mut self.seats, &mut self.broken, |_, seat| {
+            if let Some(act) = act.take() {
+                act(seat);
+            }
+        });
+    }
+}
+
+/// Does the same with each of these seats. One in which it panics is noted as broken, and the others go on.
+fn each(indices: &[usize], seats: &mut [Option<Seat>], broken: &mut Vec<usize>, mut act: impl FnMut(usize, &mut Seat)) {
+    for &index in indices {
+        let Some(seat) = &mut seats[index] else { continue };
+        if catch_unwind(AssertUnwindSafe(|| act(index, seat))).is_err() && !broken.contains(&index) {
+            broken.push(index);
         }
     }
 }

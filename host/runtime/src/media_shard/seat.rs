@@ -27,7 +27,6 @@ pub struct Seat {
     pub ptime_ms: u32,
     /// Frames reach the bot from the first packet or the ACK on; silence before that does not.
     pub heard: bool,
-    pub overruns: u64,
 }
 
 /// Scratch space of one media thread.
@@ -53,11 +52,14 @@ impl Seat {
             }
         }
         let frame = self.leg.take_frame(now, &mut scratch.frame);
+        self.voice.ends.shared.tick.store(frame.tick, Ordering::Relaxed);
         self.tell_events(events);
         if self.heard && self.voice.ends.shared.wants_frames.load(Ordering::Relaxed) {
             let from_caller = FromCaller { tick: frame.tick, kind: kind(frame.kind), samples: scratch.frame, due };
             // The bot's side lets the oldest go; here the ring is full only if nobody has entered the bot for a second.
-            self.overruns += u64::from(self.voice.ends.frames.push(from_caller).is_err());
+            if self.voice.ends.frames.push(from_caller).is_err() {
+                self.voice.ends.shared.overruns.fetch_add(1, Ordering::Relaxed);
+            }
             self.voice.await_answer(frame.tick);
         }
     }
@@ -91,7 +93,6 @@ impl Seat {
     /// The send phase: one packet, whatever there is to say.
     pub fn send(&mut self, now: Instant, scratch: &mut Scratch) {
         let destination = self.leg.send(now, &mut self.voice, &mut scratch.packet);
-        self.voice.depart();
         if let Some(destination) = destination {
             // A full socket buffer or an unreachable peer loses this packet, as the network may.
             let _ = self.rtp.send_to(&scratch.packet, destination);

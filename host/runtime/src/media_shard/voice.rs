@@ -11,14 +11,21 @@ pub struct Voice {
     pub ends: MediaEnds,
     /// The tick whose answer is due at the next departure.
     awaited: Option<u64>,
-    /// The last tick whose answer was due at a departure before this one.
-    departed: Option<u64>,
-    pub underruns: u64,
+    /// Answers that one packet may carry: so many ticks back an answer is still on time.
+    frames_per_packet: u64,
+    /// The awaited tick for which an underrun was counted.
+    underrun_at: Option<u64>,
 }
 
 impl Voice {
-    pub fn new(ends: MediaEnds) -> Self {
-        Self { ends, awaited: None, departed: None, underruns: 0 }
+    pub fn new(ends: MediaEnds, ptime_ms: u32) -> Self {
+        let mut voice = Self { ends, awaited: None, frames_per_packet: 1, underrun_at: None };
+        voice.set_ptime(ptime_ms);
+        voice
+    }
+
+    pub fn set_ptime(&mut self, ptime_ms: u32) {
+        self.frames_per_packet = u64::from(ptime_ms).div_ceil(20).max(1);
     }
 
     /// A frame for this tick was handed to the bot; its answer is due at the next departure.
@@ -26,32 +33,28 @@ impl Voice {
         self.awaited = Some(tick);
     }
 
-    /// A packet has left: answers for frames before it come too late from now on.
-    pub fn depart(&mut self) {
-        self.departed = self.awaited;
-    }
-
     /// The bot's next frame among those due at this departure; what was due at an earlier one came too late and is dropped.
     fn next_answer(&mut self) -> Option<FromBot> {
         let awaited = self.awaited?;
         while self.ends.answers.peek().is_ok_and(|frame| frame.tick <= awaited) {
             let frame = self.ends.answers.pop().ok()?;
-            if self.departed.is_none_or(|departed| frame.tick > departed) {
+            if frame.tick + self.frames_per_packet > awaited {
                 return Some(frame);
             }
         }
         None
     }
 
-    /// The bot wants to answer each frame, has not answered this one, and has queued nothing either.
+    /// The bot answers each frame, has not answered this one, and has queued nothing either. Before its first answer it has not begun.
     fn count_underrun(&mut self) {
         let shared = &self.ends.shared;
         if let Some(awaited) = self.awaited
-            && self.departed != self.awaited
+            && self.underrun_at != self.awaited
             && shared.wants_frames.load(Ordering::Relaxed)
-            && shared.answered.load(Ordering::Acquire) <= awaited
+            && (1..=awaited).contains(&shared.answered.load(Ordering::Acquire))
         {
-            self.underruns += 1;
+            self.underrun_at = self.awaited;
+            shared.underruns.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -11,5 +11,5 @@ mod sip_trace;
 pub use logs::{LogLimit, flush_logs, parse_filter, start_logs};
 pub use metrics::{Counter, Gauge, Histogram, Metrics};
 pub use pcap::{Capture, Captures};
-pub use personal::{Personal, PersonalAddress, redact_crypto, show_personal};
+pub use personal::{Personal, PersonalAddress, show_personal};
 pub use sip_trace::{Direction, SipTrace};

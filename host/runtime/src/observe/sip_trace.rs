@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use media::sdp::redact_crypto;
 use sip::Transport;
 
-use super::redact_crypto;
 use crate::config::scheme;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +39,7 @@ impl SipTrace {
 }
 
 fn as_text(direction: Direction, transport: Transport, remote: SocketAddr, bytes: &[u8]) -> String {
-    let mut message = bytes.to_vec();
-    redact_crypto(&mut message);
+    let message = redact_crypto(bytes);
     let way = match direction {
         Direction::Received => "<- received from",
         Direction::Sent => "-> sent to",

@@ -147,7 +147,7 @@ fn a_bots_configuration_is_json_with_its_secrets_in_place() {
 }
 
 #[test]
-fn routes_are_tried_in_order_by_trunk_and_called_number() {
+fn the_most_specific_route_wins_by_trunk_and_called_number() {
     let text = r#"
         [[listeners]]
         listen = "udp://127.0.0.1:0"
@@ -170,7 +170,8 @@ fn routes_are_tried_in_order_by_trunk_and_called_number() {
         plugin = "{called}"
     "#;
     let config = config(text);
-    let plugin = |trunk, called| config.route(trunk, called).map(|(_, route)| route.plugin_for(called).to_owned());
+    let routing = runtime::wiring::routing(&config, &["echo".to_owned()]).unwrap();
+    let plugin = |trunk, called| routing.find(trunk, called).map(|route| route.plugin.clone());
     assert_eq!(plugin("a", "+911234").as_deref(), Some("exact"));
     assert_eq!(plugin("a", "+9112345").as_deref(), Some("prefix"));
     assert_eq!(plugin("a", "911234"), None, "the + is kept");

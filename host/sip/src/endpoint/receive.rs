@@ -75,7 +75,8 @@ impl Endpoint {
 
     /// 503 for the whole host. Source: RFC 3261 21.5.4.
     pub(crate) fn overloaded(&self) -> Answer {
-        Answer::new(503).with(HeaderName::RetryAfter, self.config.limits.retry_after_s.to_string())
+        let retry_after = self.config.limits.retry_after_s.to_string();
+        Answer::new(503).because("overload").with(HeaderName::RetryAfter, retry_after)
     }
 
     /// Of a refusal: within the INVITE's transaction. Of a 2xx: by dialog and CSeq, even if its branch is wrongly that of

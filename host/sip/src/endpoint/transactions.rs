@@ -62,6 +62,12 @@ impl Answer {
         self
     }
 
+    /// Says why, in a word for programs. Source: RFC 3326.
+    pub(crate) fn because(self, cause: &str) -> Self {
+        let value = format!("SIP;cause={};text=\"{cause}\"", self.status);
+        self.with(crate::message::HeaderName::Reason, value)
+    }
+
     pub(crate) fn tagged(mut self, tag: &str) -> Self {
         self.tag = Some(tag.to_owned());
         self

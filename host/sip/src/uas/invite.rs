@@ -50,14 +50,14 @@ impl Endpoint {
     /// What an INVITE must have to make a dialog. Errors: the refusal.
     fn admit(&self, flow: Flow, request: &Request) -> Result<(Uri, Option<SessionTimer>), Box<Answer>> {
         if self.draining {
-            return Err(Box::new(Answer::new(503)));
+            return Err(Box::new(Answer::new(503).because("drain")));
         }
         if self.dialogs.len() >= self.config.limits.dialogs {
             return Err(Box::new(self.overloaded()));
         }
         let trusted = self.config.trunks.get(usize::from(flow.trunk.0)).is_some_and(|trunk| trunk.trusted);
         if !trusted && !self.is_our_host(request.uri()) {
-            return Err(Box::new(Answer::new(404)));
+            return Err(Box::new(Answer::new(404).because("not-our-host")));
         }
         // RFC 3261 8.1.1.8: exactly one, and it must be a place to send to.
         let target = target_of(request.contact());

@@ -13,7 +13,7 @@ impl Endpoint {
     pub(super) fn serve_options(&mut self, id: TransactionId, dialog: Option<DialogId>, now: Instant) {
         let tag = dialog.and_then(|id| self.dialogs.get(&id)).map(|dialog| dialog.local_tag.clone());
         if self.draining && tag.is_none() {
-            return self.respond(id, Answer::new(503), now);
+            return self.respond(id, Answer::new(503).because("drain"), now);
         }
         let mut answer = Answer::new(200)
             .with(HeaderName::Allow, ALLOW)
