@@ -98,6 +98,12 @@ impl Instance {
         }
     }
 
+    /// From here on the guest has its whole allowance of CPU for one tick. Without it a tick is 20 ms of the port's clock, which
+    /// would make one of all the frames that have waited.
+    pub fn begin_tick(&mut self) {
+        self.cell.store.data_mut().meter.begin_tick();
+    }
+
     /// CPU that the guest has used so far, host functions included: measured for events, estimated from samples for frames.
     pub fn guest_time(&self) -> Duration {
         self.cell.store.data().meter.guest_time()

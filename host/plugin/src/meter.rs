@@ -79,6 +79,10 @@ impl Meter {
         self.run = Run { allowance, began: sampled.then(thread_cpu), overstayed: None, frame: true };
     }
 
+    pub(crate) fn begin_tick(&mut self) {
+        self.spent_in_tick = Duration::ZERO;
+    }
+
     fn left_in(&mut self, tick: u64, limit: Duration) -> Duration {
         if tick != self.tick {
             self.tick = tick;

@@ -6,6 +6,8 @@
 mod schedule;
 mod seat;
 mod tap;
+#[cfg(test)]
+mod tests;
 mod voice;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -92,7 +92,7 @@ fn a_bot_that_leaves_in_the_middle_of_a_batch_costs_nobody_a_turn() {
     let [first, second, third] = [0, 10, 20].map(|at| &bots[at]);
     assert_eq!([first.phase, second.phase, third.phase], [0; 3], "ten phases");
     lane.wake(0);
-    let mut next = || lane.next_bot(Duration::ZERO).map(|(bot, ..)| bot.call);
+    let next = || lane.next_bot(Duration::ZERO).map(|(bot, ..)| bot.call);
     assert_eq!(next(), Some(first.call));
     lane.discharge(first);
     assert_eq!(next(), Some(second.call));
@@ -117,7 +117,7 @@ fn what_neighbours_have_used_is_known_to_the_next_in_the_batch() {
     let (lane, _bots) = idle_lane(&mut Plane::new(), 21);
     let ms = Duration::from_millis;
     lane.wake(0);
-    let mut others = |used| lane.next_bot(used).map(|(.., turn)| turn.others);
+    let others = |used| lane.next_bot(used).map(|(.., turn)| turn.others);
     assert_eq!(
         [others(ms(9)), others(ms(2)), others(ms(3)), others(ms(0))],
         [Some(ms(0)), Some(ms(2)), Some(ms(5)), None]

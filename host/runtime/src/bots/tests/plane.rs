@@ -132,11 +132,10 @@ impl Plane {
         let deadline = Instant::now() + PATIENCE;
         loop {
             while let Ok(event) = self.events.try_recv() {
-                let fitting = fits(&event);
                 self.seen.push(event);
-                if fitting {
-                    return &self.seen;
-                }
+            }
+            if let Some(at) = self.seen.iter().position(&fits) {
+                return &self.seen[..=at];
             }
             assert!(Instant::now() < deadline, "it never came; {:?}", self.seen);
             self.wake_all();
