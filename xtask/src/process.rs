@@ -19,10 +19,10 @@ pub fn target_dir() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
-/// The cargo that runs us, in the repository.
+/// The cargo that runs us, in the repository. Both workspaces share a folder, so that the macros of both are compiled once.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root()).args(arguments);
+    cargo.current_dir(root()).args(arguments).env("CARGO_TARGET_DIR", target_dir());
     cargo
 }
 

@@ -14,7 +14,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("patchbay-media", &[]),
     ("patchbay-plugin", &[]),
     ("patchbay-call", &["patchbay-sip", "patchbay-media"]),
-    ("patchbay", &["patchbay-sip", "patchbay-media", "patchbay-call", "patchbay-plugin"]),
+    ("patchbay-store", &[]),
+    ("patchbay", &["patchbay-sip", "patchbay-media", "patchbay-call", "patchbay-plugin", "patchbay-store"]),
     ("patchbay-sdk", &[]),
 ];
 
@@ -27,6 +28,7 @@ const ONLY_IN: &[(&str, &str)] = &[
     ("notify", "patchbay"),
     ("axum", "patchbay"),
     ("hickory-resolver", "patchbay"),
+    ("rusqlite", "patchbay-store"),
     ("rsip", "patchbay-sip"),
     ("webrtc-sdp", "patchbay-media"),
     ("webrtc-srtp", "patchbay-media"),
@@ -38,6 +40,10 @@ pub fn look() -> Result<Vec<String>> {
     let mut findings = Vec::new();
     for package in packages(&[])? {
         let name = text(&package, "name")?;
+        // What measures and tests the product is not the product.
+        if text(&package, "manifest_path")?.starts_with(&format!("{}/tests/", root().display())) {
+            continue;
+        }
         for dependency in package["dependencies"].as_array().context("no dependencies")? {
             let used = text(dependency, "name")?;
             let is_ours = MAY_USE.iter().any(|(ours, _)| *ours == used);
