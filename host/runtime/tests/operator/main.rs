@@ -2,6 +2,7 @@
 
 mod admin;
 mod bot_folder;
+mod calls;
 mod cli;
 mod config;
 mod examples;
