@@ -1,0 +1,162 @@
+//! The host under test, with one bot that echoes and one that misbehaves as its called number says.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Only a hang takes as long.
+const PATIENCE: Duration = Duration::from_secs(60);
+pub const PROMPT_SAMPLES: usize = 4_000;
+const PROMPT_LEVEL: i16 = 12_000;
+
+/// Routes without a fall-back, and what their bot is told to do.
+const BARE: [&str; 2] = ["trap-in-start", "trap-in-frame"];
+
+pub struct Host {
+    process: Child,
+    folder: PathBuf,
+    uri_end: String,
+}
+
+impl Host {
+    /// Returns once it is ready; `name` tells the folders of tests apart.
+    pub fn start(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("patchbay-misbehave-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let bots = folder.join("bots");
+        std::fs::create_dir_all(&bots).unwrap();
+        let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
+        for (from, name) in [("bots/echo.wasm", "echo.wasm"), ("bots-test/misbehave.wasm", "misbehave.wasm")] {
+            std::fs::copy(built.join(from), bots.join(name))
+                .unwrap_or_else(|error| panic!("target/{from}: {error}; run `cargo xtask bots --tests`"));
+        }
+        write_prompt(&folder.join("sorry.wav"));
+        std::fs::write(folder.join("patchbay.toml"), configuration()).unwrap();
+        let log = std::fs::File::create(folder.join("host.log")).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_patchbay"))
+            .args(["serve", "--config"])
+            .arg(folder.join("patchbay.toml"))
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut uri_end = String::new();
+        for line in BufReader::new(process.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if let Some(address) = line.strip_prefix("listening tcp://") {
+                uri_end = format!("@{address};transport=tcp");
+            }
+            if let Some(bots) = line.strip_prefix("ready bots=") {
+                assert_eq!(bots, "echo,misbehave");
+                return Self { process, folder, uri_end };
+            }
+        }
+        panic!("it never was ready: {}", std::fs::read_to_string(folder.join("host.log")).unwrap());
+    }
+
+    pub fn uri(&self, called: &str) -> String {
+        format!("sip:{called}{}", self.uri_end)
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.folder.join("host.log")).unwrap()).into_owned()
+    }
+
+    /// Of all calls that are over, in the order of their ends, once there are so many.
+    pub fn summaries(&self, count: usize) -> Vec<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let summaries = summaries(&self.log());
+            if summaries.len() >= count {
+                return summaries;
+            }
+            assert!(Instant::now() < deadline, "{} of {count} summaries\n{}", summaries.len(), self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// By SIGTERM. Its log tells of no panic, and it ends well.
+    pub fn stop(mut self) {
+        let pid = self.process.id() as libc::pid_t;
+        // SAFETY: a plain system call; the process is our child and not reaped yet.
+        assert_eq!(unsafe { libc::kill(pid, libc::SIGTERM) }, 0);
+        let status = self.process.wait().unwrap();
+        let log = self.log();
+        assert!(status.success(), "{status}\n{log}");
+        assert!(!log.contains("panicked at"), "{log}");
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Of a test that failed: the host does not outlive it. The log stays then.
+        if std::thread::panicking() {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        } else {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+fn configuration() -> String {
+    let mut text = r#"
+        bots = "bots"
+        drain_seconds = 1
+        [[listeners]]
+        listen = "tcp://127.0.0.1:0"
+        [rtp]
+        ports = "14000-14998"
+        [[trunks]]
+        name = "callers"
+        networks = ["127.0.0.0/8"]
+        [log]
+        level = "info"
+        personal = true
+        [[routes]]
+        called = "echo"
+        plugin = "echo"
+        tenant = "neighbours"
+        [[routes]]
+        plugin = "misbehave"
+        tenant = "rascals"
+        fallback_prompt = "sorry.wav"
+    "#
+    .to_owned();
+    for conduct in BARE {
+        text += &format!(
+            "[[routes]]\ncalled = \"bare-{conduct}\"\nplugin = \"misbehave\"\nconfig = {{ conduct = \"{conduct}\" }}\n"
+        );
+    }
+    text
+}
+
+/// Loud and square: nothing else that is heard in these tests is like it.
+fn write_prompt(path: &Path) {
+    let spec =
+        hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let mut wav = hound::WavWriter::create(path, spec).unwrap();
+    (0..PROMPT_SAMPLES).for_each(|at| {
+        wav.write_sample(if at / 10 % 2 == 0 { PROMPT_LEVEL } else { -PROMPT_LEVEL }).unwrap();
+    });
+    wav.finalize().unwrap();
+}
+
+pub fn is_prompt(sample: i16) -> bool {
+    sample.unsigned_abs() > PROMPT_LEVEL.unsigned_abs() / 2
+}
+
+/// From the lines of the target `summary`.
+fn summaries(log: &str) -> Vec<Value> {
+    log.lines()
+        .filter_map(|line| line.split_once(" summary: {"))
+        .filter_map(|(_, rest)| serde_json::from_str(&format!("{{{rest}")).ok())
+        .collect()
+}

@@ -1,0 +1,16 @@
+//! Bots that misbehave in real calls: what their own caller hears, and that nobody else notices.
+//! The host is the real binary, the callers are `patchbay call`. What is asserted are counts, never wall-clock times.
+
+mod callers;
+mod conducts;
+mod host;
+mod neighbours;
+
+use std::sync::{Mutex, MutexGuard};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// The calls are in real time: two tests at once would disturb each other.
+fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
