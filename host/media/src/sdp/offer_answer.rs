@@ -75,23 +75,21 @@ impl std::fmt::Debug for Offer {
 pub struct Refusal {
     /// The SIP status.
     pub status: u16,
-    /// The warn-code of a Warning header. Source: RFC 3261 20.43.
-    pub warn_code: u16,
     pub reason: &'static str,
 }
 
 impl Refusal {
-    const fn not_acceptable(warn_code: u16, reason: &'static str) -> Refusal {
-        Refusal { status: 488, warn_code, reason }
+    const fn not_acceptable(reason: &'static str) -> Refusal {
+        Refusal { status: 488, reason }
     }
-    pub const NO_AUDIO: Refusal = Refusal::not_acceptable(304, "no audio offered");
-    pub const TRANSPORT: Refusal = Refusal::not_acceptable(302, "audio only over a transport that we do not speak");
-    pub const NO_CODEC: Refusal = Refusal::not_acceptable(305, "no codec in common");
-    pub const ADDRESS_FAMILY: Refusal = Refusal::not_acceptable(301, "address family differs from ours");
-    pub const NOT_ENCRYPTED: Refusal = Refusal::not_acceptable(399, "SRTP is required here");
-    pub const ENCRYPTED: Refusal = Refusal::not_acceptable(399, "SRTP is off here");
-    pub const NO_USABLE_CRYPTO: Refusal = Refusal::not_acceptable(399, "no a=crypto line that we can use");
-    pub const BROKEN_ANSWER: Refusal = Refusal::not_acceptable(399, "the answer does not fit the offer");
+    pub const NO_AUDIO: Refusal = Refusal::not_acceptable("no audio offered");
+    pub const TRANSPORT: Refusal = Refusal::not_acceptable("audio only over a transport that we do not speak");
+    pub const NO_CODEC: Refusal = Refusal::not_acceptable("no codec in common");
+    pub const ADDRESS_FAMILY: Refusal = Refusal::not_acceptable("address family differs from ours");
+    pub const NOT_ENCRYPTED: Refusal = Refusal::not_acceptable("SRTP is required here");
+    pub const ENCRYPTED: Refusal = Refusal::not_acceptable("SRTP is off here");
+    pub const NO_USABLE_CRYPTO: Refusal = Refusal::not_acceptable("no a=crypto line that we can use");
+    pub const BROKEN_ANSWER: Refusal = Refusal::not_acceptable("the answer does not fit the offer");
 }
 
 /// Answers an offer, the first one or any later one.
