@@ -185,8 +185,12 @@ impl Plan<'_> {
         }
         let mut chosen = Vec::new();
         for filter in self.filters.iter().filter(|filter| !CHECKS.contains(&filter.as_str())) {
-            let by_name = |tests: &&&TestProgram| stage_of(tests) == filter || tests.name.contains(filter.as_str());
-            let named: Vec<_> = all.iter().filter(by_name).map(|tests| (*tests, None)).collect();
+            let is_stage = all.iter().any(|tests| stage_of(tests) == filter);
+            let is_named = |tests: &&&TestProgram| match is_stage {
+                true => stage_of(tests) == filter,
+                false => tests.name.contains(filter.as_str()),
+            };
+            let named: Vec<_> = all.iter().filter(is_named).map(|tests| (*tests, None)).collect();
             // No stage and no program is called so: a test, then, wherever it is.
             let everywhere = || all.iter().map(|tests| (*tests, Some(filter.as_str()))).collect();
             chosen.extend(if named.is_empty() { everywhere() } else { named });
