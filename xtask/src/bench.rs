@@ -221,7 +221,7 @@ impl Stage {
         let mut command = Command::new(&self.loadgen);
         let numbers = [pid, calls.calls, calls.seconds].map(|number| number.to_string());
         let named = ["--pid", "--calls", "--seconds"].iter().zip(&numbers);
-        command.arg("load").args(named.flat_map(|(name, number)| [*name, number])).args(of);
+        command.env("RUST_BACKTRACE", "0").arg("load").args(named.flat_map(|(name, number)| [*name, number])).args(of);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("the load generator")?;
         let said = lines_of(child.stdout.take().context("its stdout is piped")?);
         let loadgen = Running(child);

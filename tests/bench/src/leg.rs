@@ -19,8 +19,8 @@ const MARK: usize = HEADER_BYTES + 100;
 const PCMA: u8 = 8;
 const SAMPLES_PER_FRAME: u32 = 160;
 /// Below the ephemeral ports, above those of the host.
-const FIRST_PORT: usize = 20_002;
-const LAST_PORT: usize = 32_766;
+const FIRST_PORT: u16 = 20_002;
+const LAST_PORT: u16 = 32_766;
 /// A second packet is looked for so often: it is only there if this side or the other was held up.
 const DRAIN_EVERY_FRAMES: u32 = 25;
 const DRAINED_MAX: usize = 64;
@@ -30,8 +30,26 @@ struct Srtp {
     theirs: SrtpContext,
 }
 
+/// Even ports for RTP, the next for RTCP.
+pub struct Ports(std::iter::StepBy<std::ops::RangeInclusive<u16>>);
+
+impl Ports {
+    pub fn new() -> Ports {
+        Ports((FIRST_PORT..=LAST_PORT).step_by(2))
+    }
+
+    fn next(&mut self) -> Option<(UdpSocket, UdpSocket)> {
+        let bind = |port: u16| {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?;
+            socket.set_nonblocking(true).map(|()| socket)
+        };
+        self.0.find_map(|port| bind(port).ok().zip(bind(port + 1).ok()))
+    }
+}
+
 pub struct Leg {
     number: u32,
+    port: u16,
     rtp: UdpSocket,
     /// Bound, so that the host's reports arrive somewhere.
     _rtcp: UdpSocket,
@@ -43,15 +61,10 @@ pub struct Leg {
 }
 
 impl Leg {
-    /// Takes the ports of this leg. Errors: there are none left, or somebody else has them.
-    pub fn bind(number: usize) -> Result<Leg> {
-        let port = FIRST_PORT + 2 * number;
-        ensure!(port <= LAST_PORT, "no ports for more than {} calls", (LAST_PORT - FIRST_PORT) / 2 + 1);
-        let bind = |port: usize| {
-            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port as u16)).with_context(|| format!("port {port}"))?;
-            socket.set_nonblocking(true)?;
-            anyhow::Ok(socket)
-        };
+    /// Takes the next pair of ports that nobody has. Errors: there is none left.
+    pub fn bind(number: usize, ports: &mut Ports) -> Result<Leg> {
+        let (rtp, rtcp) = ports.next().context("no ports are left for so many calls")?;
+        let port = rtp.local_addr()?.port();
         let number = number as u32;
         // Sound with every code in it, so that an echo that is not bit for bit is no echo.
         let mut packet: [u8; PACKET_BYTES] = std::array::from_fn(|at| (at as u8).wrapping_mul(37) ^ number as u8);
@@ -60,8 +73,9 @@ impl Leg {
         packet[MARK..MARK + 4].copy_from_slice(&number.to_be_bytes());
         Ok(Leg {
             number,
-            rtp: bind(port)?,
-            _rtcp: bind(port + 1)?,
+            port,
+            rtp,
+            _rtcp: rtcp,
             packet,
             next_index: 0,
             srtp: None,
@@ -71,7 +85,7 @@ impl Leg {
     }
 
     pub fn port(&self) -> u16 {
-        (FIRST_PORT + 2 * self.number as usize) as u16
+        self.port
     }
 
     /// The other side is known. `keys`: ours and theirs.

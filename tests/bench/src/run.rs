@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::figures::{self, Seen};
-use crate::leg::Leg;
+use crate::leg::{Leg, Ports};
 use crate::tally::Clock;
 use crate::traffic::Traffic;
 use crate::uac::Uac;
@@ -80,8 +80,9 @@ fn bring_up(load: &Load, traffic: &Traffic) -> Result<(Option<Uac>, f64)> {
         Ok(())
     };
     if let Some(first_port) = load.echo_port {
+        let mut ports = Ports::new();
         for number in 0..load.calls {
-            let mut leg = Leg::bind(number)?;
+            let mut leg = Leg::bind(number, &mut ports)?;
             leg.connect(first_port + 2 * number as u16, None)?;
             up(leg)?;
         }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use sip::message::{HeaderName, Message, Request, Response};
 
 use crate::connection::{self, Connection};
-use crate::leg::Leg;
+use crate::leg::{Leg, Ports};
 use crate::sdp::{self, Key};
 
 /// Connections, as a trunk opens them, and not one for each call.
@@ -37,6 +37,7 @@ pub struct Uac {
     bot: String,
     host: SocketAddr,
     calls: Vec<State>,
+    ports: Ports,
     /// From INVITE to 200, of each call in order. Units: ns.
     pub setups: Vec<i64>,
 }
@@ -47,7 +48,7 @@ impl Uac {
         let tls = certificate.map(connection::tls).transpose()?;
         let connections = (0..CONNECTIONS).map(|_| Connection::open(host, tls.as_ref())).collect::<Result<_>>()?;
         let (secure, bot) = (tls.is_some(), bot.to_owned());
-        Ok(Uac { connections, secure, bot, host, calls: Vec::new(), setups: Vec::new() })
+        Ok(Uac { connections, secure, bot, host, calls: Vec::new(), ports: Ports::new(), setups: Vec::new() })
     }
 
     /// Places further calls until there are `calls` of them, at most `in_flight` at a time; legs that are up go to `up`.
@@ -104,7 +105,7 @@ impl Uac {
 
     fn invite(&mut self) -> Result<()> {
         let number = self.calls.len();
-        let leg = Box::new(Leg::bind(number)?);
+        let leg = Box::new(Leg::bind(number, &mut self.ports)?);
         let body = sdp::offer(number, leg.port(), self.secure.then(|| key(number)).as_ref());
         let local = self.connections[number % CONNECTIONS].local()?;
         let target = format!("sip:{}@{};transport={}", self.bot, self.host, self.scheme());
