@@ -23,7 +23,6 @@ const EXIT_NOT_RUN: u8 = 2;
 const READY_TIME_MAX: Duration = Duration::from_secs(60);
 /// Set-up, warm-up and hanging up, beyond the interval.
 const AROUND_TIME_MAX: Duration = Duration::from_secs(180);
-const ECHO_FIRST_PORT: u16 = 10_000;
 
 #[derive(clap::Subcommand)]
 pub enum Bench {
@@ -190,9 +189,11 @@ impl Stage {
 
     fn floor(&self, calls: &Calls) -> Result<Map<String, Value>> {
         let mut command = Command::new(&self.loadgen);
-        command.args(["echo", "--legs", &calls.calls.to_string(), "--first-port", &ECHO_FIRST_PORT.to_string()]);
-        let (echo, _) = Running::start(command, &self.folder.join("echo.log"))?;
-        self.load(calls, echo.0.id(), &["--echo-port", &ECHO_FIRST_PORT.to_string()])
+        command.args(["echo", "--legs", &calls.calls.to_string()]);
+        let (echo, said) = Running::start(command, &self.folder.join("echo.log"))?;
+        let port =
+            said.iter().find_map(|line| line.strip_prefix("port ")).context("the echo does not name its port")?;
+        self.load(calls, echo.0.id(), &["--echo-port", port])
     }
 
     fn host(&self, calls: &Calls, bot: &str) -> Result<Map<String, Value>> {

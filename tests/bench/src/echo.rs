@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 
 use crate::phases::{PHASES, Phases};
 
@@ -16,13 +16,21 @@ struct Leg {
     peer: Option<SocketAddr>,
 }
 
-/// Runs until it is stopped.
-pub fn run(legs: usize, first_port: u16) -> Result<()> {
-    let bound = (0..legs).map(|number| {
-        let port = first_port as usize + 2 * number;
-        Ok(Leg { rtp: bind(port)?, rtcp: bind(port + 1)?, peer: None })
-    });
-    let mut legs = bound.collect::<Result<Vec<_>>>()?;
+/// Below the ports of the generator.
+const PORTS: std::ops::Range<u16> = 2_000..20_000;
+
+/// Runs until it is stopped. Says which port is the first leg's RTP port; RTCP is on the next, the second leg on the one after that.
+pub fn run(legs: usize) -> Result<()> {
+    let mut first = PORTS.start;
+    let mut legs = loop {
+        ensure!(usize::from(first) + 2 * legs <= usize::from(PORTS.end), "no {legs} pairs of ports in a row are free");
+        match (0..legs as u16).map(|number| Leg::bind(first + 2 * number)).collect::<Result<Vec<_>, u16>>() {
+            Ok(bound) => break bound,
+            // Somebody has that one: begin after it.
+            Err(taken) => first = taken + 2,
+        }
+    };
+    println!("port {first}");
     println!("ready");
     let mut phases = Phases::new();
     let mut packet = [0; 2048];
@@ -43,9 +51,14 @@ pub fn run(legs: usize, first_port: u16) -> Result<()> {
     }
 }
 
-fn bind(port: usize) -> Result<UdpSocket> {
-    let port = u16::try_from(port).context("too many legs for the ports there are")?;
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| format!("UDP port {port}"))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
+impl Leg {
+    /// Errors: the port that is not to be had.
+    fn bind(port: u16) -> Result<Leg, u16> {
+        let bind = |port: u16| {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?;
+            socket.set_nonblocking(true).map(|()| socket)
+        };
+        let both = bind(port).ok().zip(bind(port + 1).ok());
+        both.map(|(rtp, rtcp)| Leg { rtp, rtcp, peer: None }).ok_or(port)
+    }
 }

@@ -36,9 +36,6 @@ enum Command {
 struct Echo {
     #[arg(long)]
     legs: usize,
-    /// The first leg's RTP port; RTCP on the next, the second leg on the one after that.
-    #[arg(long, default_value_t = 10_000)]
-    first_port: u16,
 }
 
 #[derive(clap::Args)]
@@ -70,7 +67,7 @@ pub struct Load {
 fn main() -> anyhow::Result<()> {
     measured::raise_descriptor_limit();
     match Command::parse() {
-        Command::Echo(echo) => echo::run(echo.legs, echo.first_port),
+        Command::Echo(echo) => echo::run(echo.legs),
         Command::Load(load) => run::run(&load),
         Command::Certificate { folder } => certificate::write(&folder),
     }
