@@ -15,6 +15,8 @@ use crate::signalling::Listening;
 
 /// The longest fall-back prompt.
 const PROMPT_SECONDS_MAX: u32 = 30;
+/// Silence after it, 200 ms: the BYE must not overtake what lies in the caller's jitter buffer.
+const PROMPT_TAIL_SAMPLES: usize = 1600;
 
 /// How peers are told to reach each listener.
 pub fn endpoint_config(config: &Config, listeners: &[Listening]) -> EndpointConfig {
@@ -126,7 +128,8 @@ fn bot_config(route: &crate::config::Route) -> anyhow::Result<serde_json::Map<St
 pub fn prompts(config: &Config) -> anyhow::Result<HashMap<String, Arc<[i16]>>> {
     let mut prompts = HashMap::new();
     for path in config.routes.iter().filter_map(|route| route.fallback_prompt.as_ref()) {
-        let samples = read_prompt(path).with_context(|| format!("fallback_prompt {}", path.display()))?;
+        let mut samples = read_prompt(path).with_context(|| format!("fallback_prompt {}", path.display()))?;
+        samples.extend([0; PROMPT_TAIL_SAMPLES]);
         prompts.insert(path.display().to_string(), samples.into());
     }
     Ok(prompts)

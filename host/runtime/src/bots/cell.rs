@@ -10,7 +10,7 @@ use plugin::{Event, Fault, FrameAnswer, FrameKind, Instance};
 use call::{BotAct, BotStats};
 
 use super::fallback::Prompt;
-use super::late;
+use super::late::{self, Used};
 use super::operations::Operations;
 
 pub type Frame = [i16; 160];
@@ -82,8 +82,8 @@ pub enum Report {
 pub struct Turn {
     /// When its batch began.
     pub woken: Instant,
-    /// Guest CPU that the others of the batch have used since.
-    pub others: Duration,
+    /// Processor time of the batch, its other bots' most of all.
+    pub used: Used,
     /// After so long the next event or frame waits for the next turn: others stand behind this bot.
     pub patience: Duration,
 }
@@ -245,35 +245,31 @@ impl Bot {
     }
 
     /// One tick: what is due becomes events, the events and then the frames are handed to the guest.
-    /// Returns the guest CPU that it took, frames that were not measured estimated.
     /// A panic of the host's own in here costs this bot, not the worker.
-    pub fn run(&mut self, now: Instant, turn: Turn, report: &mut dyn FnMut(Report)) -> Duration {
+    pub fn run(&mut self, now: Instant, turn: Turn, report: &mut dyn FnMut(Report)) {
         catch_unwind(AssertUnwindSafe(|| self.take_turn(now, turn, report))).unwrap_or_else(|_| {
             // What is left of it may panic again where it is dropped; it is out of its place by then.
             let _ = catch_unwind(AssertUnwindSafe(|| self.dismiss()));
             report(Report::Faulted("the host itself failed while it ran".to_owned()));
-            Duration::ZERO
-        })
+        });
     }
 
-    fn take_turn(&mut self, now: Instant, turn: Turn, report: &mut dyn FnMut(Report)) -> Duration {
+    fn take_turn(&mut self, now: Instant, turn: Turn, report: &mut dyn FnMut(Report)) {
         match &mut self.running {
-            Running::Waiting | Running::Gone => return Duration::ZERO,
+            Running::Waiting | Running::Gone => return,
             Running::Fallback(prompt) => {
                 let mut operations = self.operations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                 if prompt.feed(operations.playout()) {
                     self.running = Running::Gone;
                     report(Report::FallbackPlayed);
                 }
-                return Duration::ZERO;
+                return;
             }
             Running::Bot(instance) => instance.begin_tick(),
         }
-        let (measured_before, guest_before, frames_before) =
-            (self.measured_time(), self.guest_time(), self.stats.frames);
+        let (measured_before, frames_before) = (self.measured_time(), self.stats.frames);
         let outcome = self.take_digits().and_then(|()| self.run_guest(now, turn).map_err(Ended::Fault));
         let measured = self.measured_time().saturating_sub(measured_before);
-        let used = self.guest_time().saturating_sub(guest_before);
         let frames = u32::try_from(self.stats.frames - frames_before).unwrap_or(u32::MAX);
         // Frames that had waited are ticks of their own.
         self.keep_pace(measured / frames.max(1));
@@ -286,7 +282,6 @@ impl Bot {
             self.dismiss();
             report(Report::Faulted(ended.to_string()));
         }
-        used
     }
 
     /// What the bot asked of its call.
@@ -302,13 +297,6 @@ impl Bot {
     fn measured_time(&self) -> Duration {
         match &self.running {
             Running::Bot(instance) => instance.measured_time(),
-            _ => Duration::ZERO,
-        }
-    }
-
-    fn guest_time(&self) -> Duration {
-        match &self.running {
-            Running::Bot(instance) => instance.guest_time(),
             _ => Duration::ZERO,
         }
     }
@@ -390,7 +378,8 @@ impl Bot {
             // What was kept from before the answer was due when nobody waited for it.
             if finished > frame.due && frame.due > answered_at {
                 let budget = frame.due.saturating_duration_since(turn.woken);
-                late::count(&mut self.stats.late_answers, used, turn.others, budget);
+                let others = turn.used.so_far().saturating_sub(used);
+                late::count(&mut self.stats.late_answers, used, others, budget);
             }
             if answer == FrameAnswer::Frame {
                 // A full ring means that nothing departs any more: the media thread is gone or the call held.

@@ -14,6 +14,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::cell::{BotCell, Place, Turn};
+use super::late::Used;
 use super::slow_lane::SlowLane;
 use super::{Enlisted, GUEST_STACK_BYTES, PHASES, Reports, priority};
 
@@ -54,10 +55,7 @@ struct Batch {
     next: usize,
     left: u32,
     woken: Instant,
-    /// When its newest bot was entered.
-    entered: Instant,
-    /// Guest CPU that the batch has used so far.
-    used: Duration,
+    used: Used,
 }
 
 impl Lane {
@@ -79,7 +77,7 @@ impl Lane {
     /// Without its threads.
     pub(super) fn new(slow: Arc<SlowLane>, reports: Reports) -> Self {
         let now = Instant::now();
-        let batch = Batch { phase: PHASES - 1, next: 0, left: 0, woken: now, entered: now, used: Duration::ZERO };
+        let batch = Batch { phase: PHASES - 1, next: 0, left: 0, woken: now, used: Used::default() };
         Self {
             phases: std::array::from_fn(|_| Mutex::new(Vec::new())),
             population: std::array::from_fn(|_| AtomicUsize::new(0)),
@@ -159,11 +157,10 @@ impl Lane {
             helm.stuck = true;
             return;
         };
-        let mut batch = lock(&self.batch);
-        // What the others of the batch have waited for it.
-        let waited = batch.entered.elapsed();
-        batch.used += waited;
-        drop(batch);
+        {
+            let used = &mut lock(&self.batch).used;
+            used.before = used.so_far();
+        }
         self.holder.store(successor, Ordering::Release);
         drop(helm);
         priority::lower_for_overstay();
@@ -201,54 +198,53 @@ impl Lane {
 
     /// Runs batches until none waits, or until the lane was handed over while a guest ran.
     fn work_as_holder(&self, seat: usize) {
-        let mut used = Duration::ZERO;
-        while let Some((bot, now, turn)) = self.next_bot(used) {
+        self.begin_holding();
+        while let Some((bot, now, turn)) = self.next_bot() {
             let here = Workplace::Seat { lane: std::ptr::from_ref(self).addr(), seat, overstayed: false };
             WORKPLACE.set(here);
-            used = self.run(&bot, now, turn);
+            self.run(&bot, now, turn);
             let overstayed = WORKPLACE.replace(Workplace::Elsewhere) != here;
             if overstayed {
                 match self.come_back(seat) {
                     Return::StillHolds => {}
-                    // Counted when the lane was handed over, and to the batch of that time.
-                    Return::HoldsAgain => used = Duration::ZERO,
+                    Return::HoldsAgain => self.begin_holding(),
                     Return::Spare => return,
                 }
             }
         }
     }
 
-    fn run(&self, bot: &Arc<Enlisted>, now: Instant, turn: Turn) -> Duration {
+    fn run(&self, bot: &Arc<Enlisted>, now: Instant, turn: Turn) {
         match bot.cell.place() {
             Place::Lane => {}
-            slow => {
-                self.slow.queue(bot, slow);
-                return Duration::ZERO;
-            }
+            slow => return self.slow.queue(bot, slow),
         }
         // Somebody inside means that the slow lane or a move has it just now: its frames wait in the ring.
-        let Some(mut inside) = bot.cell.try_enter() else { return Duration::ZERO };
-        let ran = inside.run(now, turn, &mut |report| self.reports.send(bot.call, report));
+        let Some(mut inside) = bot.cell.try_enter() else { return };
+        inside.run(now, turn, &mut |report| self.reports.send(bot.call, report));
         bot.cell.note_pace(&inside);
-        ran
     }
 
-    /// The bot to run next, and under which conditions. `used`: guest CPU of the one before.
-    pub(super) fn next_bot(&self, used: Duration) -> Option<(Arc<Enlisted>, Instant, Turn)> {
+    /// The rest of the batch is this thread's: what was used of it before stays on its account.
+    fn begin_holding(&self) {
+        let used = &mut lock(&self.batch).used;
+        *used = Used::begin(used.before);
+    }
+
+    /// The bot to run next, and under which conditions.
+    pub(super) fn next_bot(&self) -> Option<(Arc<Enlisted>, Instant, Turn)> {
         let mut batch = lock(&self.batch);
-        batch.used += used;
         let now = Instant::now();
         loop {
             if batch.left == 0 {
                 batch.left = self.pending.swap(0, Ordering::AcqRel);
-                (batch.woken, batch.used) = (now, Duration::ZERO);
+                (batch.woken, batch.used) = (now, Used::begin(Duration::ZERO));
                 batch.phase = batch.following_phase()?;
                 batch.next = 0;
             }
             if let Some(bot) = lock(&self.phases[batch.phase]).get(batch.next).cloned() {
                 batch.next += 1;
-                batch.entered = now;
-                return Some((bot, now, Turn { woken: batch.woken, others: batch.used, patience: PATIENCE }));
+                return Some((bot, now, Turn { woken: batch.woken, used: batch.used, patience: PATIENCE }));
             }
             batch.left &= !(1 << batch.phase);
             batch.phase = batch.following_phase().unwrap_or(batch.phase);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::cell::{Place, Turn};
 use super::lane::lock;
+use super::late::Used;
 use super::{Enlisted, GUEST_STACK_BYTES, Reports, priority};
 
 /// The first one takes only bots that prove themselves. Of the rest, so many may be stuck at once before others of their kind wait.
@@ -111,7 +112,7 @@ impl SlowLane {
     fn run(&self, bot: &Arc<Enlisted>, queued: Instant) {
         bot.cell.release_queue();
         let Some(mut inside) = bot.cell.try_enter() else { return };
-        let turn = Turn { woken: queued, others: Duration::ZERO, patience: PATIENCE };
+        let turn = Turn { woken: queued, used: Used::begin(Duration::ZERO), patience: PATIENCE };
         inside.run(Instant::now(), turn, &mut |report| self.reports.send(bot.call, report));
         bot.cell.note_pace(&inside);
     }

@@ -31,7 +31,7 @@ impl Caller {
             .arg(&recording)
             .args(flags)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         Self { process, recording }
@@ -40,7 +40,7 @@ impl Caller {
     pub fn report(self) -> Report {
         let output = self.process.wait_with_output().unwrap();
         let call = serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)));
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
         let heard = hound::WavReader::open(&self.recording)
             .map(|mut wav| wav.samples::<i16>().filter(|sample| sample.as_ref().is_ok_and(|s| is_prompt(*s))).count());
         Report { call, prompt_samples: heard.unwrap_or(0) }

@@ -8,6 +8,7 @@ use call::{BotAct, StartFailure};
 use super::plane::{self, Line, PROMPT, Plane, until};
 use crate::bots::cell::Place;
 use crate::bots::lane::{LANE_THREADS, Lane, lock};
+use crate::bots::priority::thread_cpu;
 use crate::bots::{BotPlaneEvent, Enlisted};
 
 /// The ticks from which on `misbehave` misbehaves in its frames.
@@ -92,7 +93,7 @@ fn a_bot_that_leaves_in_the_middle_of_a_batch_costs_nobody_a_turn() {
     let [first, second, third] = [0, 10, 20].map(|at| &bots[at]);
     assert_eq!([first.phase, second.phase, third.phase], [0; 3], "ten phases");
     lane.wake(0);
-    let next = || lane.next_bot(Duration::ZERO).map(|(bot, ..)| bot.call);
+    let next = || lane.next_bot().map(|(bot, ..)| bot.call);
     assert_eq!(next(), Some(first.call));
     lane.discharge(first);
     assert_eq!(next(), Some(second.call));
@@ -105,7 +106,7 @@ fn the_phase_that_has_waited_longest_is_run_first() {
     let (lane, _bots) = idle_lane(&mut Plane::new(), 10);
     let run = |phases: &[usize]| {
         phases.iter().for_each(|phase| lane.wake(*phase));
-        let ran = std::iter::from_fn(|| lane.next_bot(Duration::ZERO)).map(|(bot, ..)| bot.phase);
+        let ran = std::iter::from_fn(|| lane.next_bot()).map(|(bot, ..)| bot.phase);
         ran.collect::<Vec<usize>>()
     };
     assert_eq!(run(&[8]), [8]);
@@ -113,15 +114,18 @@ fn the_phase_that_has_waited_longest_is_run_first() {
 }
 
 #[test]
-fn what_neighbours_have_used_is_known_to_the_next_in_the_batch() {
-    let (lane, _bots) = idle_lane(&mut Plane::new(), 21);
-    let ms = Duration::from_millis;
+fn what_neighbours_have_used_of_the_processor_is_known_and_waiting_is_not_use() {
+    let (lane, _bots) = idle_lane(&mut Plane::new(), 11);
+    let used = || lane.next_bot().map(|(.., turn)| turn.used.so_far());
     lane.wake(0);
-    let others = |used| lane.next_bot(used).map(|(.., turn)| turn.others);
-    assert_eq!(
-        [others(ms(9)), others(ms(2)), others(ms(3)), others(ms(0))],
-        [Some(ms(0)), Some(ms(2)), Some(ms(5)), None]
-    );
+    assert!(used().unwrap() < Duration::from_millis(5));
+    let began = thread_cpu();
+    while thread_cpu() - began < Duration::from_millis(20) {}
+    std::thread::sleep(Duration::from_millis(100));
+    let second = used().unwrap();
+    assert!((Duration::from_millis(20)..Duration::from_millis(60)).contains(&second), "{second:?}");
+    lane.wake(0);
+    assert!(used().unwrap() < Duration::from_millis(5), "the next batch begins anew");
 }
 
 #[test]
@@ -163,7 +167,8 @@ fn a_generation_that_looped_proves_itself_anew() {
 #[test]
 fn those_that_prove_themselves_do_not_stand_behind_those_that_overstayed() {
     let mut plane = Plane::new();
-    let [hog, newcomer] = ["good", "good"].map(|conduct| plane.call(conduct));
+    // Nobody wakes the lane: they stand in no queue yet.
+    let [hog, newcomer] = ["good", "good"].map(|conduct| plane.begin(conduct, "{}"));
     let [hog, newcomer] = [&hog, &newcomer].map(|line| seat_of(&plane, line));
     let slow = crate::bots::slow_lane::SlowLane::new(plane.bots.reports.clone());
     slow.queue(&hog, Place::SetAside);

@@ -8,12 +8,13 @@ use call::BotAct;
 
 use super::plane::{Line, Plane};
 use crate::bots::cell::{OVERFULL, Report, Turn};
+use crate::bots::late::Used;
 use crate::bots::operations::DIGITS_MAX;
 
 fn enter(plane: &Plane, line: &Line, report: &mut dyn FnMut(Report)) {
     let cell = Arc::clone(&plane.bots.seats[&line.call].bot.cell);
     let now = Instant::now();
-    let turn = Turn { woken: now, others: Duration::ZERO, patience: Duration::from_secs(10) };
+    let turn = Turn { woken: now, used: Used::default(), patience: Duration::from_secs(10) };
     cell.enter().run(now, turn, report);
 }
 
@@ -51,7 +52,7 @@ fn a_bot_without_frames_is_entered_for_events_only() {
     assert!(!line.ends.shared.wants_frames.load(Ordering::Relaxed));
     line.frame(20);
     line.press('1');
-    plane.await_event(|event| format!("{event:?}").contains("digits"));
+    plane.await_event(|event| format!("{event:?}").contains("key: \"digits\""));
     let stats = plane.end(&line);
     assert_eq!(stats.frames, 0);
     assert!(stats.events >= 2, "{stats:?}");
