@@ -30,7 +30,7 @@ pub enum Command {
     /// Places one call and says how it went.
     Call(Box<CallArgs>),
     /// What the host runs to compile a component. Not for people.
-    #[command(hide = true)]
+    #[command(hide = true, disable_help_flag = true)]
     CompileComponent(CompileComponentArgs),
 }
 

@@ -64,7 +64,7 @@ mod tests {
         let text = as_text(Direction::Received, Transport::Tls, remote, message);
         assert_eq!(
             text,
-            "<- received from tls:203.0.113.7:5060, 66 bytes\nINVITE sip:a@b SIP/2.0\nX:  [2J\u{fffd}\n\na=crypto:1 X inline:xxxxxxxx"
+            "<- received from tls:203.0.113.7:5060, 66 bytes\nINVITE sip:a@b SIP/2.0\nX:  [2J\u{fffd}\n\na=crypto:1 X inline:********"
         );
     }
 
