@@ -54,6 +54,8 @@ impl Host {
                 return Self { process, folder, uri_end };
             }
         }
+        let _ = process.kill();
+        let _ = process.wait();
         panic!("it never was ready: {}", std::fs::read_to_string(folder.join("host.log")).unwrap());
     }
 
