@@ -64,3 +64,22 @@ fn cut(message: &str) -> &str {
     }
     &message[..end]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fifty_lines_a_second_are_written_and_the_rest_is_counted() {
+        let start = Instant::now();
+        let mut log = BotLog::new(tracing::Span::none(), start);
+        let say =
+            |log: &mut BotLog, at, lines| (0..lines).for_each(|_| log.write(at, LogLevel::Info, "bot.rs", 1, "so"));
+        say(&mut log, start, 50);
+        assert_eq!(log.dropped(), 0);
+        say(&mut log, start + Duration::from_millis(999), 3);
+        assert_eq!(log.dropped(), 3);
+        say(&mut log, start + Duration::from_secs(1), 50);
+        assert_eq!(log.dropped(), 3);
+    }
+}

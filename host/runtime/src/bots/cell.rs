@@ -286,12 +286,13 @@ impl Bot {
 
     /// What the bot asked of its call.
     pub fn report_acts(&mut self, report: &mut dyn FnMut(Report)) {
-        while let Some(act) = {
-            let act = self.operations().next_act();
-            act
-        } {
+        while let Some(act) = self.next_act() {
             report(Report::Act(act));
         }
+    }
+
+    fn next_act(&self) -> Option<BotAct> {
+        self.operations().next_act()
     }
 
     fn measured_time(&self) -> Duration {

@@ -36,27 +36,29 @@ impl Host {
         write_prompt(&folder.join("sorry.wav"));
         std::fs::write(folder.join("patchbay.toml"), configuration()).unwrap();
         let log = std::fs::File::create(folder.join("host.log")).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_patchbay"))
+        let process = Command::new(env!("CARGO_BIN_EXE_patchbay"))
             .args(["serve", "--config"])
             .arg(folder.join("patchbay.toml"))
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut uri_end = String::new();
-        for line in BufReader::new(process.stdout.take().unwrap()).lines() {
+        let mut host = Self { process, folder, uri_end: String::new() };
+        host.await_ready();
+        host
+    }
+
+    fn await_ready(&mut self) {
+        for line in BufReader::new(self.process.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
             if let Some(address) = line.strip_prefix("listening tcp://") {
-                uri_end = format!("@{address};transport=tcp");
+                self.uri_end = format!("@{address};transport=tcp");
             }
             if let Some(bots) = line.strip_prefix("ready bots=") {
-                assert_eq!(bots, "echo,misbehave");
-                return Self { process, folder, uri_end };
+                return assert_eq!(bots, "echo,misbehave");
             }
         }
-        let _ = process.kill();
-        let _ = process.wait();
-        panic!("it never was ready: {}", std::fs::read_to_string(folder.join("host.log")).unwrap());
+        panic!("it never was ready: {}", self.log());
     }
 
     pub fn uri(&self, called: &str) -> String {
