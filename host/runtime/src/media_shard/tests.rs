@@ -194,3 +194,29 @@ fn a_leg_in_which_the_host_fails_is_closed_and_counted_and_the_others_go_on() {
     }
     bots.stop();
 }
+
+#[test]
+fn of_a_flood_32_packets_are_read_in_one_phase_and_the_rest_in_the_next() {
+    let now = Instant::now();
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (mut seat, _bot) = seat(3, &peer, now);
+    let packet = |sequence: u16| {
+        let mut packet = vec![0x80, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+        packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+        packet[4..8].copy_from_slice(&(u32::from(sequence) * 160).to_be_bytes());
+        packet.extend([0xd5; 160]);
+        packet
+    };
+    let to = seat.rtp.local_addr().unwrap();
+    for sequence in 0..40 {
+        peer.send_to(&packet(sequence), to).unwrap();
+    }
+    let mut scratch = Scratch::new();
+    let mut accepted = |phase: u32| {
+        let at = now + Duration::from_millis(20) * phase;
+        seat.receive(at, at, &mut scratch, &mut |_| {});
+        seat.leg.stats().packets_received
+    };
+    assert_eq!(accepted(1), 32);
+    assert_eq!(accepted(2), 40);
+}

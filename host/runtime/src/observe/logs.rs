@@ -143,6 +143,17 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_find_the_queue_full_are_dropped_and_counted_and_nobody_waits() {
+        let (lines, waiting) = sync_channel(LINES_QUEUED_MAX);
+        let queue = Queue { lines, dropped: Counter::default() };
+        for _ in 0..LINES_QUEUED_MAX + 2 {
+            queue.make_writer().write_all(b"line\n").unwrap();
+        }
+        assert_eq!(queue.dropped.get(), 2);
+        assert_eq!(waiting.try_iter().count(), 4096);
+    }
+
+    #[test]
     fn a_filter_that_is_none_is_an_error() {
         assert!(parse_filter("info,runtime=debug").is_ok());
         assert!(parse_filter("runtime=shout").is_err());

@@ -251,6 +251,21 @@ mod tests {
     const SIP_BYTES: usize = 16 + 14 + 20 + 8;
 
     #[test]
+    fn packets_that_find_the_queue_full_are_dropped_and_counted_and_nobody_waits() {
+        let (writer, waiting) = sync_channel(PACKETS_QUEUED_MAX);
+        let dropped = Counter::default();
+        let captures = Captures { on: Arc::new(AtomicBool::new(true)), next: Arc::default(), writer, dropped };
+        let capture = captures.open("call").unwrap();
+        let peer: SocketAddr = "127.0.0.1:5060".parse().unwrap();
+        for _ in 0..PACKETS_QUEUED_MAX + 2 {
+            capture.rtp(SystemTime::now(), peer, peer, b"packet");
+        }
+        // The job that opened the file waits too.
+        assert_eq!(captures.dropped.get(), 3);
+        assert_eq!(waiting.try_iter().count(), 8192);
+    }
+
+    #[test]
     fn a_call_is_captured_while_on_and_keys_are_not_in_the_file() {
         let dir = folder("keys");
         let config = Pcap { enabled: false, dir: dir.clone(), file_mb_max: 1, total_mb_max: 1 };

@@ -240,3 +240,13 @@ fn a_call_that_is_closed_while_its_bot_starts_leaves_nobody_in_the_lane() {
 fn seat_of(plane: &Plane, line: &Line) -> Arc<Enlisted> {
     Arc::clone(&plane.bots.seats[&line.call].bot)
 }
+
+#[test]
+fn five_hundred_and_twelve_starts_wait_and_what_is_over_is_refused_at_once() {
+    let mut plane = Plane::new();
+    // Four of them are stuck in `start`, the others wait behind these.
+    let lines: Vec<_> = (0..600).map(|_| plane.begin("loop-in-start", "{}")).collect();
+    assert_eq!(plane.told(&lines[599]), ["Err(TimedOut)"]);
+    let refused = lines.iter().filter(|line| !plane.told(line).is_empty()).count();
+    assert!((80..=88).contains(&refused), "{refused} of 600 were refused");
+}
