@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,16 +16,17 @@ struct Host {
 
 impl Host {
     fn start(flags: &[&str]) -> Self {
-        let bots = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bots");
-        assert!(bots.join("echo.wasm").exists(), "run `cargo xtask bots`");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_patchbay"))
-            .args(["serve", "--admin", "127.0.0.1:0", "--bots"])
-            .arg(bots)
+        Self::run(&[&["--admin", "127.0.0.1:0", "--bots", bots().to_str().unwrap()], flags].concat(), Stdio::null())
+    }
+
+    fn run(flags: &[&str], log: Stdio) -> Self {
+        let host = Command::new(env!("CARGO_BIN_EXE_patchbay"))
+            .arg("serve")
             .args(flags)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stderr(log)
+            .spawn();
+        let mut process = host.unwrap();
         let (mut admin, mut listeners) = (None, Vec::new());
         for line in BufReader::new(process.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
@@ -54,6 +55,12 @@ impl Drop for Host {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+fn bots() -> PathBuf {
+    let bots = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bots");
+    assert!(bots.join("echo.wasm").exists(), "run `cargo xtask bots`");
+    bots
 }
 
 fn session(address: &str) -> String {
@@ -123,4 +130,46 @@ fn an_offer_over_ipv6_to_an_ipv4_listener_is_488() {
     let to = host.listeners[0];
     let answers = answers(to, &request("INVITE", 1, to, &session("IP6 ::1")), "SIP/2.0 488");
     assert!(!answers.contains("503"), "{answers}");
+}
+
+#[test]
+fn sigusr1_traces_messages_and_sigusr2_captures_the_calls_that_begin_from_then_on() {
+    let folder = std::env::temp_dir().join(format!("patchbay-signals-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let config = format!(
+        "bots = {:?}\n[[listeners]]\nlisten = \"tcp://127.0.0.1:0\"\n[[trunks]]\nname = \"callers\"\nnetworks = [\"127.0.0.0/8\"]\n\
+         [[routes]]\nplugin = \"{{called}}\"\n[rtp]\nports = \"13050-13069\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[pcap]\ndir = \"captures\"\n",
+        bots()
+    );
+    std::fs::write(folder.join("patchbay.toml"), config).unwrap();
+    let log = folder.join("host.log");
+    let flags = ["--config", folder.join("patchbay.toml").to_str().unwrap()].map(str::to_owned);
+    let host = Host::run(&flags.each_ref().map(String::as_str), std::fs::File::create(&log).unwrap().into());
+    let call = || {
+        let uri = format!("sip:echo@{};transport=tcp", host.listeners[0]);
+        let called =
+            Command::new(env!("CARGO_BIN_EXE_patchbay")).args(["call", &uri, "--duration", "0.3", "--json"]).output();
+        assert!(called.unwrap().status.success());
+    };
+    let captures = || std::fs::read_dir(folder.join("captures")).map_or(0, Iterator::count);
+    let until = |what: &str, so: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + PATIENCE;
+        while !so() {
+            assert!(Instant::now() < deadline, "{what}: {}", std::fs::read_to_string(&log).unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let logged = |text: &str| std::fs::read_to_string(&log).unwrap().contains(text);
+    call();
+    assert!(captures() == 0 && !logged("INVITE sip:echo"));
+    for (signal, told) in [(libc::SIGUSR1, "SIP trace"), (libc::SIGUSR2, "captures of new calls")] {
+        // SAFETY: a signal to the child that this test started and has not waited for.
+        assert_eq!(unsafe { libc::kill(host.process.id() as i32, signal) }, 0);
+        until(told, &|| logged(told));
+    }
+    call();
+    until("the trace", &|| logged("INVITE sip:echo"));
+    until("the capture", &|| captures() == 1);
+    drop(host);
+    std::fs::remove_dir_all(&folder).unwrap();
 }
