@@ -20,6 +20,7 @@ pub mod drain;
 mod media_shard;
 pub mod observe;
 mod rtp_ports;
+pub mod said;
 pub mod serve;
 pub mod signalling;
 pub mod tls;

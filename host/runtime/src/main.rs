@@ -7,6 +7,7 @@ use clap::Parser;
 use runtime::cli::{CallArgs, CheckArgs, Cli, Command, EXIT_USAGE, PrintConfigArgs, ServeArgs};
 use runtime::config::{self, Config, Problems};
 use runtime::observe::{Metrics, flush_logs, start_logs};
+use runtime::said::{complain, say};
 use runtime::{call_client, check};
 
 /// What tasks get to end after the last call has.
@@ -77,9 +78,9 @@ fn configuration(args: &ServeArgs) -> Result<Config, Problems> {
 fn run_check(args: &CheckArgs) -> ExitCode {
     let report = check::check(&args.config, args.no_files);
     if args.json {
-        println!("{}", report.as_json());
+        say(report.as_json());
     } else {
-        print!("{report}");
+        say(report.to_string().trim_end());
     }
     ExitCode::from(if report.problems.is_empty() { 0 } else { EXIT_USAGE })
 }
@@ -88,7 +89,7 @@ fn print_config(args: &PrintConfigArgs) -> ExitCode {
     let config = config::load(&args.config).map_err(|problems| problems.to_string());
     match config.and_then(|config| toml::to_string(&config).map_err(|error| error.to_string())) {
         Ok(text) => {
-            print!("{text}");
+            say(text.trim_end());
             ExitCode::SUCCESS
         }
         Err(error) => usage(&error),
@@ -104,7 +105,7 @@ fn call(args: &CallArgs) -> ExitCode {
     let placed = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Into::into);
     match placed.and_then(|runtime| runtime.block_on(call_client::call(order))) {
         Ok(report) => {
-            println!("{}", report.shown(args.json));
+            say(report.shown(args.json));
             if report.went_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => failed(&format!("{error:#}")),
@@ -113,12 +114,12 @@ fn call(args: &CallArgs) -> ExitCode {
 
 /// What the operator wrote is wrong.
 fn usage(error: &str) -> ExitCode {
-    eprintln!("patchbay: {error}");
+    complain(format_args!("patchbay: {error}"));
     ExitCode::from(EXIT_USAGE)
 }
 
 /// What the operator wrote is right, and it cannot be done here.
 fn failed(error: &str) -> ExitCode {
-    eprintln!("patchbay: {error}");
+    complain(format_args!("patchbay: {error}"));
     ExitCode::FAILURE
 }

@@ -19,6 +19,7 @@ use crate::drain::{Signal, Signals};
 use crate::media_shard::{MediaShard, ShardCounters};
 use crate::observe::{Captures, Metrics, SipTrace};
 use crate::rtp_ports::RtpPorts;
+use crate::said::say;
 use crate::signalling::{Bounds, Signalling};
 use crate::{admin, core, descriptors, wiring};
 
@@ -107,12 +108,12 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
         let address = admin::serve(listen, metrics.clone(), readiness.clone())
             .await
             .with_context(|| format!("admin {listen}"))?;
-        println!("listening http://{address}");
+        say(format_args!("listening http://{address}"));
     }
     for (listener, address) in config.listeners.iter().zip(&bound) {
-        println!("listening {}://{address}", crate::config::scheme(listener.listen.transport));
+        say(format_args!("listening {}://{address}", crate::config::scheme(listener.listen.transport)));
     }
-    println!("ready bots={}", registry.names().join(","));
+    say(format_args!("ready bots={}", registry.names().join(",")));
     readiness.set(Phase::Ready);
 
     let mut running = tokio::spawn(core.run());

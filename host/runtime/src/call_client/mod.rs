@@ -24,6 +24,7 @@ use crate::cli::{self, CallArgs, Cli};
 use crate::config::{self, Config};
 use crate::observe::{Metrics, SipTrace};
 use crate::rtp_ports::RtpPorts;
+use crate::said::{complain, say};
 use crate::signalling::{Bounds, Edge, EdgeEvent, Signalling};
 use crate::wiring;
 use called::Called;
@@ -398,8 +399,8 @@ impl Caller {
     /// With --json stdout holds the report and nothing else.
     fn print(&self, line: Option<String>) {
         match line {
-            Some(line) if self.ladder_to_stderr => eprintln!("{line}"),
-            Some(line) => println!("{line}"),
+            Some(line) if self.ladder_to_stderr => complain(line),
+            Some(line) => say(line),
             None => {}
         }
     }

@@ -85,3 +85,14 @@ fn serve_tells_its_listeners_on_stdout_then_ready_and_sigterm_ends_it_with_0() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stderr(&output).contains("broken"), "a bot that is none is named: {}", stderr(&output));
 }
+
+#[test]
+fn a_reader_that_has_gone_away_is_no_panic() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/quickstart/patchbay.toml");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let told =
+        Command::new(env!("CARGO_BIN_EXE_patchbay")).args(["print-config", "--config", config]).stdout(writer).output();
+    let told = told.unwrap();
+    assert_eq!((told.status.code(), stderr(&told)), (Some(0), String::new()));
+}
