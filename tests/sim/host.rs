@@ -88,7 +88,7 @@ fn settings(edge: &EdgePlan) -> Settings {
     Settings {
         trunks: policies.map(trunk).to_vec(),
         routing: Arc::new(Routing::new(routes)),
-        tenants: vec![Tenant { name: "acme".into(), max_calls: edge.tenant_calls }],
+        tenants: vec![Tenant { name: "acme".into(), max_calls: edge.tenant_calls, calls_per_second: None }],
         limits: limits(),
     }
 }

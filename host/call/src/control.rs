@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 
 use crate::admission::Quotas;
 use crate::call::{Bot, Call, Dialog, End, Leg};
-use crate::door::{CallId, Cause, Input, Live, Output};
+use crate::door::{By, CallId, Cause, Input, Live, Output};
 use crate::routing::Routing;
 use crate::settings::{Limits, Settings, Trunk, WallClock};
 
@@ -49,7 +49,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 impl Calls {
     pub fn new(settings: Settings, seed: [u8; 32], wall: WallClock) -> Self {
         Calls {
-            quotas: Quotas::new(settings.tenants),
+            quotas: Quotas::new(settings.tenants, wall.at),
             trunks: settings.trunks,
             routing: settings.routing,
             limits: settings.limits,
@@ -82,10 +82,15 @@ impl Calls {
             Input::BotEnded { call, stats } => self.bot_ended(call, *stats, now),
             Input::Leg { call, event } => self.leg_event(call, event, now),
             Input::LegClosed { call, stats } => self.leg_closed(call, *stats, now),
-            Input::Hangup { call } => self.operator_hangup(call, now),
+            Input::Hangup { call } => self.end_one(call, End::new(By::Operator, Cause::Operator, ""), now),
+            Input::Replaced { call } => {
+                self.end_one(call, End::host(Cause::Replaced, "its bot's build was replaced"), now);
+            }
             Input::Drain { limit } => self.start_drain(now + limit),
             Input::Overload(overloaded) => self.overloaded = overloaded,
             Input::Routing(routing) => self.routing = routing,
+            Input::Tenants(tenants) => self.quotas.replace(tenants, now),
+            Input::GuestCpu { tenant, over } => self.quotas.guest_cpu(tenant, over),
             Input::WallClock(wall) => self.wall = wall,
         }
         self.check_drained(now);

@@ -21,7 +21,7 @@ use ipnet::IpNet;
 use media::{Codec, LegEvent, LegStats, Negotiated};
 
 use crate::routing::{Route, Routing};
-use crate::settings::WallClock;
+use crate::settings::{Tenant, WallClock};
 use crate::summary::Summary;
 
 /// The host's number of a call: that of its dialog. Never reused.
@@ -79,6 +79,10 @@ pub enum Input {
     Hangup {
         call: CallId,
     },
+    /// The build that this call's bot runs was replaced, and the time to stay on it is over.
+    Replaced {
+        call: CallId,
+    },
     /// From now on every INVITE is refused; what still lives after `limit` gets BYE.
     Drain {
         limit: Duration,
@@ -87,6 +91,13 @@ pub enum Input {
     Overload(bool),
     /// New calls go by these routes; live ones keep theirs.
     Routing(Arc<Routing>),
+    /// All tenants that have quotas from now on. Live calls stay, and count.
+    Tenants(Vec<Tenant>),
+    /// The bots of this tenant used more CPU than its quota, or no longer do: meanwhile its new calls are refused.
+    GuestCpu {
+        tenant: String,
+        over: bool,
+    },
     /// The wall clock, told anew: after a step of it, or every now and then.
     WallClock(WallClock),
 }
@@ -306,6 +317,8 @@ pub enum Cause {
     /// A request of ours within the dialog found nobody.
     Gone,
     Operator,
+    /// The bot's build was replaced, and what was left of the call on the old one took too long.
+    Replaced,
     /// The longest call there may be.
     TooLong,
     /// Something of ours did not answer in time; the log says what.
@@ -334,6 +347,7 @@ impl Cause {
         (Cause::SessionExpired, "session-expired"),
         (Cause::Gone, "gone"),
         (Cause::Operator, "operator"),
+        (Cause::Replaced, "replaced"),
         (Cause::TooLong, "too-long"),
         (Cause::Internal, "internal"),
     ];

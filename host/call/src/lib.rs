@@ -24,12 +24,14 @@ mod talk;
 mod teardown;
 #[cfg(test)]
 mod test_setup;
+mod view;
 
 pub use control::Calls;
 pub use door::*;
 pub use identity::{Identity, Verdict};
 pub use ladder::{Direction, Ladder};
 pub use record::call_name;
-pub use routing::{Called, Fallback, Route, Routing, called_number};
+pub use routing::{Called, Fallback, Route, Routing, called_number, called_uri};
 pub use settings::{Limits, Settings, Tenant, Trunk, WallClock};
 pub use summary::{BotRecord, MediaRecord, Summary, mask_numbers};
+pub use view::CallView;

@@ -10,7 +10,7 @@ use crate::call::{Call, End};
 use crate::control::Calls;
 use crate::door::{BotStats, CallId, Milestone, Output};
 use crate::identity::Identity;
-use crate::routing::{Route, called_number};
+use crate::routing::{Route, called_number, called_uri};
 use crate::settings::{Limits, Trunk};
 use crate::summary::{BotRecord, MediaRecord, Summary, ms, us_per_frame};
 
@@ -22,6 +22,8 @@ pub(crate) struct Facts {
     pub trunk: String,
     pub to: String,
     pub called: String,
+    /// The request-URI as routes see it.
+    pub uri: String,
     pub identity: Identity,
     /// What the bot may read, bounded.
     pub headers: Arc<[(String, String)]>,
@@ -54,6 +56,7 @@ impl Facts {
             trunk: trunk.name.clone(),
             to: text(request.to().as_bytes()),
             called: called_number(&request.uri().number().unwrap_or_default()),
+            uri: called_uri(request.uri()),
             identity: Identity::read(request.from().as_bytes(), asserted, headers.get(HeaderName::Privacy)),
             headers: kept.into(),
             started: now,

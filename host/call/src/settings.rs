@@ -36,10 +36,14 @@ pub struct Trunk {
     pub max_calls: Option<u32>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A tenant's quotas; None is no bound of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tenant {
     pub name: String,
+    /// At a time.
     pub max_calls: Option<u32>,
+    /// New ones, with as many at once as a second brings.
+    pub calls_per_second: Option<u32>,
 }
 
 /// Bounds and deadlines. The defaults are the ones that the documentation gives.

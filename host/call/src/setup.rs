@@ -13,6 +13,7 @@ use crate::door::{
     Accept, BotStart, By, CallId, Cause, LegOpening, Milestone, Output, Ports, PortsWanted, StartFailure,
 };
 use crate::record::{Facts, call_name, codec_name, summary, transport_name};
+use crate::routing::Route;
 use crate::session::{Session, Unusable};
 use crate::settings::Trunk;
 use crate::teardown::rejection;
@@ -33,21 +34,19 @@ impl Calls {
         };
         self.emit(Output::Milestone { call: id, milestone: received });
 
-        let route = match self.admit(&trunk, &facts) {
+        let route = match self.admit(&trunk, &facts, now) {
             Ok(route) => route,
-            Err(end) => return self.turn_away(id, facts, end, now),
+            Err((end, route)) => return self.turn_away(id, facts, route.as_deref(), end, now),
         };
         // A body of another type that matters was refused by the endpoint (415).
         let session = match Session::read(sip::session_of(request), &trunk, flow.remote.ip(), &mut self.rng) {
             Ok(session) => session,
             Err(why) => {
                 self.quotas.leave(&trunk, &route);
-                return self.turn_away(id, facts, unusable(why), now);
+                return self.turn_away(id, facts, Some(&route), unusable(why), now);
             }
         };
-        let routed =
-            Milestone::Routed { route: route.name.clone(), tenant: route.tenant.clone(), plugin: route.plugin.clone() };
-        self.emit(Output::Milestone { call: id, milestone: routed });
+        self.emit(Output::Milestone { call: id, milestone: routed(&route) });
         let want = PortsWanted {
             ipv6: session.wants_ipv6(),
             trunk: flow.trunk,
@@ -74,14 +73,17 @@ impl Calls {
     }
 
     /// Refuses a call that holds nothing: nothing of it is kept, only its record written.
-    fn turn_away(&mut self, id: CallId, mut facts: Facts, end: End, now: Instant) {
+    fn turn_away(&mut self, id: CallId, mut facts: Facts, route: Option<&Route>, end: End, now: Instant) {
         facts.status = Some(end.status);
+        if let Some(route) = route {
+            self.emit(Output::Milestone { call: id, milestone: routed(route) });
+        }
         let refused = Milestone::Refused { status: end.status, cause: end.cause, why: end.why.clone() };
         self.emit(Output::Sip(Command::Reject { dialog: id, rejection: rejection(&end, &self.limits) }));
         self.emit(Output::Milestone { call: id, milestone: refused });
         let over = Milestone::Over { lasted: now.saturating_duration_since(facts.started) };
         self.emit(Output::Milestone { call: id, milestone: over });
-        self.emit(Output::Summary(Box::new(summary(id, facts, None, end, now))));
+        self.emit(Output::Summary(Box::new(summary(id, facts, route, end, now))));
     }
 
     /// With the ports the answer is known; the bot is asked before it is sent.
@@ -224,6 +226,10 @@ impl Calls {
         self.emit(Output::OpenLeg { call: call.id, leg: Box::new(leg) });
         call.leg = Leg::Open;
     }
+}
+
+fn routed(route: &Route) -> Milestone {
+    Milestone::Routed { route: route.name.clone(), tenant: route.tenant.clone(), plugin: route.plugin.clone() }
 }
 
 fn unusable(unusable: Unusable) -> End {

@@ -126,8 +126,8 @@ impl Calls {
         });
     }
 
-    pub(crate) fn operator_hangup(&mut self, id: CallId, now: Instant) {
-        self.with(id, |calls, call| calls.close(call, End::new(By::Operator, Cause::Operator, ""), now));
+    pub(crate) fn end_one(&mut self, id: CallId, end: End, now: Instant) {
+        self.with(id, |calls, call| calls.close(call, end, now));
     }
 
     pub(crate) fn start_drain(&mut self, limit: Instant) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use call::{Accept, BotAct, BotStats, CallId, Cause, Input, Milestone, Output, Ports, StartFailure};
+use call::{Accept, BotAct, BotStats, CallId, Cause, Input, Milestone, Output, Ports, StartFailure, Tenant};
 use media::LegEvent;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -60,7 +60,7 @@ fn call_of(output: &Output) -> Option<CallId> {
 
 fn random_input(rng: &mut StdRng, call: CallId) -> Input {
     let sdp = if rng.random() { OFFER.to_owned() } else { OFFER.replace("sendrecv", "inactive") };
-    match rng.random_range(0..24) {
+    match rng.random_range(0..27) {
         0..=2 => {
             let called = [MENU, RINGING, NO_FALLBACK, "echo", "+91999"][rng.random_range(0..5)];
             let body = [OFFER, OFFER, "", "v=0\r\nnonsense"][rng.random_range(0..4)];
@@ -92,6 +92,13 @@ fn random_input(rng: &mut StdRng, call: CallId) -> Input {
         20 => Input::Sip(Event::InfoDigit { dialog: call, digit: '1', duration_ms: 100 }),
         21 => Input::Hangup { call },
         22 => Input::Overload(rng.random_range(0..10) == 0),
+        23 => Input::Replaced { call },
+        24 => Input::GuestCpu { tenant: "acme".into(), over: rng.random_range(0..4) == 0 },
+        25 => {
+            let bound = |rng: &mut StdRng| rng.random::<bool>().then(|| rng.random_range(0..6));
+            let (max_calls, calls_per_second) = (bound(rng), bound(rng));
+            Input::Tenants(vec![Tenant { name: "acme".into(), max_calls, calls_per_second }])
+        }
         _ => Input::PortsExhausted { call },
     }
 }
@@ -168,6 +175,7 @@ fn any_input_in_any_order_leaves_nothing_behind() {
         BotTimeout,
         NotAnswered,
         MediaTimeout,
+        Replaced,
         TooLong,
     ] {
         assert!(causes.contains(&cause), "{cause:?} was never seen in {causes:?}");

@@ -8,3 +8,4 @@ mod scene;
 mod setup;
 mod talk;
 mod teardown;
+mod tenants;

@@ -58,7 +58,7 @@ pub fn settings() -> Settings {
     Settings {
         trunks: vec![trunk("exotel", true), trunk("world", false)],
         routing: Arc::new(Routing::new(routes.into_iter().chain([for_all]))),
-        tenants: vec![Tenant { name: "acme".into(), max_calls: Some(3) }],
+        tenants: vec![Tenant { name: "acme".into(), max_calls: Some(3), calls_per_second: None }],
         limits: Limits::default(),
     }
 }

@@ -171,7 +171,7 @@ fn the_most_specific_route_wins_by_trunk_and_called_number() {
     "#;
     let config = config(text);
     let routing = runtime::wiring::routing(&config, &["echo".to_owned()]).unwrap();
-    let plugin = |trunk, called| routing.find(trunk, called).map(|route| route.plugin.clone());
+    let plugin = |trunk, called| routing.find(trunk, called, "").map(|route| route.plugin.clone());
     assert_eq!(plugin("a", "+911234").as_deref(), Some("exact"));
     assert_eq!(plugin("a", "+9112345").as_deref(), Some("prefix"));
     assert_eq!(plugin("a", "911234"), None, "the + is kept");
