@@ -103,6 +103,7 @@ fn settings() -> Settings {
         called: Called::Prefix("+91".into()),
         tenant: "acme".into(),
         plugin: "menu".into(),
+        bot: "menu".into(),
         config: Default::default(),
         fallback: Some(Fallback { prompt: "sorry".into() }),
         ring: false,

@@ -68,6 +68,7 @@ fn settings(edge: &EdgePlan) -> Settings {
         called: Called::Prefix(number.into()),
         tenant: "acme".into(),
         plugin: "scripted".into(),
+        bot: "scripted".into(),
         config: Default::default(),
         ring: fallback.is_none(),
         fallback,

@@ -447,7 +447,12 @@ pub struct BotStats {
     /// Caller frames that the bot never saw, its ring being full.
     pub overruns: u64,
     pub wrong_lengths: u64,
+    /// New instances that went on from a save after a fault.
     pub restarts: u64,
+    /// Moves to another generation, those included that were taken back.
+    pub moves: u64,
+    /// Times that the bot began to use more CPU than its quota.
+    pub cpu_quota_breaches: u64,
     pub log_lines_dropped: u64,
 }
 

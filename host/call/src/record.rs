@@ -188,6 +188,8 @@ fn bot_record(bot: &BotStats) -> BotRecord {
         overruns: bot.overruns,
         wrong_lengths: bot.wrong_lengths,
         restarts: bot.restarts,
+        moves: bot.moves,
+        cpu_quota_breaches: bot.cpu_quota_breaches,
     }
 }
 

@@ -18,7 +18,10 @@ pub struct Route {
     pub trunk: Option<String>,
     pub called: Called,
     pub tenant: String,
+    /// What people are shown.
     pub plugin: String,
+    /// Whatever the edge knows its builds by.
+    pub bot: String,
     /// Reaches the bot whole in `start`, and value by value in `config.get`.
     pub config: Map<String, Value>,
     pub fallback: Option<Fallback>,
@@ -93,6 +96,7 @@ impl Routing {
             called: Called::Exact(bot.to_owned()),
             tenant: tenant.to_owned(),
             plugin: bot.to_owned(),
+            bot: bot.to_owned(),
             config: Map::new(),
             fallback: fallback.clone(),
             ring: false,
@@ -201,6 +205,7 @@ mod tests {
             called,
             tenant: "t".into(),
             plugin: "p".into(),
+            bot: "p".into(),
             config: Map::new(),
             fallback: None,
             ring: false,

@@ -94,6 +94,8 @@ pub struct BotRecord {
     pub overruns: u64,
     pub wrong_lengths: u64,
     pub restarts: u64,
+    pub moves: u64,
+    pub cpu_quota_breaches: u64,
 }
 
 const HIDDEN: &str = "hidden";

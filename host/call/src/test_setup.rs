@@ -25,6 +25,7 @@ pub(crate) fn route(name: &str, tenant: &str) -> Route {
         called: Called::Exact(name.into()),
         tenant: tenant.into(),
         plugin: name.into(),
+        bot: name.into(),
         config: Map::new(),
         fallback: None,
         ring: false,

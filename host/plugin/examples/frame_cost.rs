@@ -54,7 +54,7 @@ fn timed<R>(run: impl FnOnce() -> R) -> (R, Duration) {
 }
 
 fn started(plugin: &plugin::Plugin) -> Result<Instance, plugin::Fault> {
-    let mut bot = plugin.instantiate(Box::new(NoCall))?;
+    let mut bot = plugin.instantiate(Box::new(NoCall), usize::MAX)?;
     bot.start(&CallInfo::default(), "{}", StartReason::Fresh)?;
     bot.on_event(Event::Answered)?;
     Ok(bot)

@@ -28,8 +28,8 @@ pub struct Instance {
 }
 
 impl Instance {
-    pub(crate) fn new(plugin: Plugin, port: Box<dyn CallPort>) -> Result<Self, Fault> {
-        let mut cell = Cell::new(&plugin, port);
+    pub(crate) fn new(plugin: Plugin, port: Box<dyn CallPort>, memory_bytes: usize) -> Result<Self, Fault> {
+        let mut cell = Cell::new(&plugin, port, memory_bytes);
         let bot =
             cell.enter(Purpose::Start, |store| Bot::instantiate(plugin.bot(), store)).map_err(|fault| match fault {
                 Fault::Trapped(reason) => Fault::NotInstantiated(reason),
@@ -155,8 +155,9 @@ enum Purpose {
 }
 
 impl Cell {
-    fn new(plugin: &Plugin, port: Box<dyn CallPort>) -> Self {
-        let limits = plugin.engine().limits().clone();
+    fn new(plugin: &Plugin, port: Box<dyn CallPort>, memory_bytes: usize) -> Self {
+        let mut limits = plugin.engine().limits().clone();
+        limits.memory_bytes = limits.memory_bytes.min(memory_bytes);
         let mut store = Store::new(plugin.engine().wasmtime(), HostState::new(port, &limits));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(limits.payload_bytes);

@@ -43,9 +43,10 @@ impl Plugin {
         &self.inner.bot
     }
 
-    /// A fresh instance for one call. Cost: some 30 us for a compiled bot.
-    pub fn instantiate(&self, port: Box<dyn CallPort>) -> Result<Instance, Fault> {
-        Instance::new(self.clone(), port)
+    /// A fresh instance for one call, with so much linear memory at most, and never more than the engine's limits allow.
+    /// Cost: some 30 us for a compiled bot.
+    pub fn instantiate(&self, port: Box<dyn CallPort>, memory_bytes: usize) -> Result<Instance, Fault> {
+        Instance::new(self.clone(), port, memory_bytes)
     }
 
     /// A dry run with nobody on the line: instantiate, start, the first frames, a digit, a hangup, save. A refusal is an answer
@@ -54,7 +55,9 @@ impl Plugin {
         const FRAMES: u64 = 5;
         let _ticking = Ticking::start(self.engine());
         let failed = |during| move |fault| LoadError::DryRun { name: self.name().to_owned(), during, fault };
-        let mut bot = self.instantiate(Box::new(InertPort::default())).map_err(failed("instantiation"))?;
+        let mut bot = self
+            .instantiate(Box::new(InertPort::default()), self.engine().limits().memory_bytes)
+            .map_err(failed("instantiation"))?;
         let call = CallInfo { id: "dry-run".to_owned(), called: self.name().to_owned(), ..CallInfo::default() };
         let started = bot.start(&call, "{}", StartReason::Fresh).map_err(failed("start"))?;
         let Started::Accepted { frames, .. } = started else {

@@ -97,6 +97,7 @@ pub fn routing(config: &Config, bots: &[String]) -> anyhow::Result<Routing> {
             },
             tenant: route.tenant.clone(),
             plugin: route.plugin.clone(),
+            bot: route.plugin.clone(),
             config: bot_config(route).with_context(|| format!("routes[{index}].config"))?,
             fallback: route.fallback_prompt.as_ref().map(|prompt| Fallback { prompt: prompt.display().to_string() }),
             ring: route.ring,
@@ -107,6 +108,7 @@ pub fn routing(config: &Config, bots: &[String]) -> anyhow::Result<Routing> {
             routes.extend(reached.map(|bot| Route {
                 called: Called::Exact(bot.clone()),
                 plugin: bot.clone(),
+                bot: bot.clone(),
                 ..base.clone()
             }));
         } else {

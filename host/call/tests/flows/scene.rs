@@ -35,6 +35,7 @@ pub fn route(number: &str, ring: bool, fallback: bool) -> Route {
         called: Called::Exact(number.into()),
         tenant: "acme".into(),
         plugin: "menu".into(),
+        bot: "menu".into(),
         config: Default::default(),
         fallback: fallback.then(|| Fallback { prompt: "sorry".into() }),
         ring,

@@ -104,7 +104,7 @@ fn start_hands_over_call_configuration_and_reason() {
         [(0, "the id"), (2, "+4930"), (4, "echo"), (6, "a trunk"), (8, "a tenant"), (10, "{\"a\":1}"), (13, "old")];
     for (string, expected) in cases {
         let plugin = load(&Source { start: &tells(string, 486), ..ECHO }.component());
-        let mut bot = plugin.instantiate(Box::new(Phone::default())).unwrap();
+        let mut bot = plugin.instantiate(Box::new(Phone::default()), usize::MAX).unwrap();
         let started = bot.start(&call, "{\"a\":1}", StartReason::Moved(b"old".to_vec()));
         assert_eq!(started, Ok(Started::Refused { status: 486, reason: expected.to_owned() }));
     }
@@ -119,7 +119,7 @@ fn a_refusal_outside_the_failures_of_sip_is_480_and_its_reason_is_one_line() {
         );
         let items = r#"(data (i32.const 2048) "busy\0d\0aVia: forged")"#;
         let plugin = load(&Source { start: &refuses, items, ..ECHO }.component());
-        let mut bot = plugin.instantiate(Box::new(Phone::default())).unwrap();
+        let mut bot = plugin.instantiate(Box::new(Phone::default()), usize::MAX).unwrap();
         let Ok(Started::Refused { status, reason }) = start(&mut bot) else { panic!("refuses") };
         assert_eq!((status, reason.as_str()), (sent, "busyVia: forged"));
     }
@@ -129,7 +129,7 @@ fn a_refusal_outside_the_failures_of_sip_is_480_and_its_reason_is_one_line() {
 fn start_says_whether_it_wants_frames_and_lets_the_caller_ring() {
     let rings = "(i32.store8 (i32.const 20) (i32.const 1)) (i32.store8 (i32.const 21) (i32.const 1))";
     let plugin = load(&Source { start: rings, ..ECHO }.component());
-    let mut bot = plugin.instantiate(Box::new(Phone::default())).unwrap();
+    let mut bot = plugin.instantiate(Box::new(Phone::default()), usize::MAX).unwrap();
     assert_eq!(start(&mut bot), Ok(Started::Accepted { frames: false, ring: true }));
 }
 

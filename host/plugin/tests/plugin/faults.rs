@@ -57,10 +57,11 @@ fn events_save_start_and_instantiation_are_stopped_too() {
     assert_eq!(bot.on_event(Event::Hold), Err(Fault::TooLong { limit_ms: 50 }));
     let (mut bot, _) = answered(&load(&Source { save: LOOP, ..ECHO }.component()));
     assert_eq!(bot.save(), Err(Fault::TooLong { limit_ms: 50 }));
-    let mut bot = load(&Source { start: LOOP, ..ECHO }.component()).instantiate(Box::new(Phone::default())).unwrap();
+    let mut bot =
+        load(&Source { start: LOOP, ..ECHO }.component()).instantiate(Box::new(Phone::default()), usize::MAX).unwrap();
     assert_eq!(start(&mut bot), Err(Fault::TooLong { limit_ms: 200 }));
     let items = "(func $begin (loop $for_ever (br $for_ever))) (start $begin)";
-    let made = load(&Source { items, ..ECHO }.component()).instantiate(Box::new(Phone::default()));
+    let made = load(&Source { items, ..ECHO }.component()).instantiate(Box::new(Phone::default()), usize::MAX);
     assert_eq!(made.err(), Some(Fault::TooLong { limit_ms: 200 }));
 }
 
@@ -72,7 +73,7 @@ fn the_frame_gets_what_the_events_of_its_tick_have_left() {
     let plugin = engine.load("busy", &Source { on_event: &busy(30_000_000), ..ECHO }.component()).unwrap();
     let phone = Phone::default();
     let clock = phone.now_ms.clone();
-    let mut bot = plugin.instantiate(Box::new(phone)).unwrap();
+    let mut bot = plugin.instantiate(Box::new(phone), usize::MAX).unwrap();
     start(&mut bot).unwrap();
     for _ in 0..10 {
         *clock.lock().unwrap() += 20;
@@ -103,7 +104,7 @@ fn a_bot_that_can_do_without_more_memory_lives_on() {
 
 #[test]
 fn a_bot_that_begins_too_big_is_not_instantiated() {
-    let made = load(&Source { pages: 300, ..ECHO }.component()).instantiate(Box::new(Phone::default()));
+    let made = load(&Source { pages: 300, ..ECHO }.component()).instantiate(Box::new(Phone::default()), usize::MAX);
     assert_eq!(made.err(), Some(Fault::TooMuchMemory { limit_mib: 16 }));
 }
 
@@ -126,7 +127,7 @@ fn tables_are_bounded() {
 #[test]
 fn a_bot_that_traps_while_it_is_made_is_not_instantiated() {
     let items = "(func $begin unreachable) (start $begin)";
-    let made = load(&Source { items, ..ECHO }.component()).instantiate(Box::new(Phone::default()));
+    let made = load(&Source { items, ..ECHO }.component()).instantiate(Box::new(Phone::default()), usize::MAX);
     assert!(matches!(made.err(), Some(Fault::NotInstantiated(reason)) if reason.contains("unreachable")));
 }
 
@@ -138,7 +139,7 @@ fn core_instances_within_a_component_are_bounded() {
     let component = Source { imports, on_event, ..ECHO }.component();
     let made = |core_instances| {
         let engine = ticking(Limits { core_instances, ..Limits::default() });
-        engine.load("test", &component).unwrap().instantiate(Box::new(Phone::default())).err()
+        engine.load("test", &component).unwrap().instantiate(Box::new(Phone::default()), usize::MAX).err()
     };
     assert_eq!(made(8), None);
     assert!(matches!(made(1), Some(Fault::NotInstantiated(_))));
@@ -196,8 +197,22 @@ fn a_panic_in_the_host_ends_the_instance_and_not_the_thread() {
         ..ECHO
     };
     let phone = Phone { panics_in_answer: true, ..Phone::default() };
-    let mut bot = load(&source.component()).instantiate(Box::new(phone)).unwrap();
+    let mut bot = load(&source.component()).instantiate(Box::new(phone), usize::MAX).unwrap();
     start(&mut bot).unwrap();
     assert_eq!(bot.on_event(Event::Hold), Err(Fault::Trapped("a host function panicked".to_owned())));
     assert!(frame(&mut bot, 0, 0).is_err());
+}
+
+#[test]
+fn an_instance_may_be_given_less_memory_than_the_engine_allows_and_never_more() {
+    let grow = |pages| format!("(if (i32.eq (memory.grow (i32.const {pages})) (i32.const -1)) (then (unreachable)))");
+    let made = |pages, memory_bytes| {
+        let grow = grow(pages);
+        let plugin = load(&Source { start: &grow, ..ECHO }.component());
+        let mut bot = plugin.instantiate(Box::new(Phone::default()), memory_bytes).unwrap();
+        start(&mut bot).map(drop)
+    };
+    assert_eq!(made(31, 2 << 20), Ok(()), "one page was there");
+    assert_eq!(made(32, 2 << 20), Err(Fault::TooMuchMemory { limit_mib: 2 }));
+    assert_eq!(made(256, usize::MAX), Err(Fault::TooMuchMemory { limit_mib: 16 }));
 }

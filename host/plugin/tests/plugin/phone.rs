@@ -134,7 +134,7 @@ pub fn load(component: &[u8]) -> Plugin {
 pub fn answered(plugin: &Plugin) -> (Instance, Journal) {
     let phone = Phone::default();
     let journal = phone.journal.clone();
-    let mut bot = plugin.instantiate(Box::new(phone)).unwrap_or_else(|fault| panic!("{fault}"));
+    let mut bot = plugin.instantiate(Box::new(phone), usize::MAX).unwrap_or_else(|fault| panic!("{fault}"));
     assert_eq!(start(&mut bot), Ok(Started::Accepted { frames: true, ring: false }));
     (bot, journal)
 }

@@ -44,19 +44,76 @@ use starter::{Start, Starters};
 
 /// Phases of the 20 ms tick: 2 ms each.
 pub const PHASES: usize = 10;
-/// What a bot may queue towards the caller. Units: ms.
-pub const PLAYOUT_MS: u32 = 30_000;
 /// Of every thread that enters guests: 512 KiB for the guest, as much for the host functions that it calls, and room.
 pub const GUEST_STACK_BYTES: usize = 2 << 20;
 
 /// What the bot plane tells the signalling core.
 #[derive(Debug)]
 pub enum BotPlaneEvent {
-    Started { call: CallId, result: Result<call::Accept, StartFailure> },
-    Act { call: CallId, act: BotAct },
-    Faulted { call: CallId, why: String },
-    FallbackPlayed { call: CallId },
-    Ended { call: CallId, stats: Box<BotStats> },
+    Started {
+        call: CallId,
+        result: Result<call::Accept, StartFailure>,
+    },
+    Act {
+        call: CallId,
+        act: BotAct,
+    },
+    Faulted {
+        call: CallId,
+        why: String,
+    },
+    FallbackPlayed {
+        call: CallId,
+    },
+    /// A new instance of the same generation took over from one that failed.
+    Restarted {
+        call: CallId,
+        why: String,
+    },
+    Moved {
+        call: CallId,
+        generation: u64,
+    },
+    /// The call stays on the generation that it has: every try failed, or the new instance trapped soon after.
+    NotMoved {
+        call: CallId,
+        why: String,
+    },
+    /// All bots of a tenant together use more CPU than all their quotas, or no longer.
+    GuestCpu {
+        tenant: String,
+        over: bool,
+    },
+    Ended {
+        call: CallId,
+        stats: Box<BotStats>,
+    },
+}
+
+/// What the bot of one call may use, as its tenant's quotas say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Linear memory of one instance; never above what the engine allows.
+    pub memory_bytes: usize,
+    /// Sound that it may queue ahead.
+    pub playout_ms: u32,
+    /// Guest CPU in each second of the call.
+    pub cpu_ms_per_call_second: u32,
+    /// What it may use at once, saved up while it used less.
+    pub cpu_burst_ms: u32,
+}
+
+impl Default for Allowance {
+    /// The quotas of a tenant of which nothing is said.
+    fn default() -> Self {
+        let quotas = store::Quotas::default();
+        Self {
+            memory_bytes: (quotas.guest_memory_mb as usize) << 20,
+            playout_ms: quotas.playout_ms,
+            cpu_ms_per_call_second: quotas.guest_cpu_ms_per_call_second,
+            cpu_burst_ms: quotas.guest_cpu_burst_ms,
+        }
+    }
 }
 
 /// The way of reports to the core. Bounded by what each bot may have under way, not by the channel.
@@ -170,17 +227,19 @@ impl Bots {
     }
 
     /// Gives the call a seat and begins `start` on a starter; answered by `Started`.
+    #[expect(clippy::too_many_arguments, reason = "each is one fact of the call")]
     pub fn start_bot(
         &mut self,
         call: CallId,
         lane: usize,
         start: &call::BotStart,
         plugin: Result<Generation, String>,
+        allowance: Allowance,
         span: tracing::Span,
         clock: WallClock,
     ) {
         let lane = Arc::clone(&self.lanes[lane]);
-        let (playout_writer, playout) = media::playout(PLAYOUT_MS);
+        let (playout_writer, playout) = media::playout(allowance.playout_ms);
         let (frames_in, frames_out) = rtrb::RingBuffer::new(2 * FRAMES_WAITING_MAX);
         let (digits_in, digits_out) = rtrb::RingBuffer::new(DIGITS_MAX);
         let (answers_in, answers_out) = rtrb::RingBuffer::new(FRAMES_WAITING_MAX);
@@ -236,7 +295,15 @@ impl Bots {
             tenant: start.route.tenant.clone(),
         };
         let config = serde_json::Value::Object(start.route.config.clone()).to_string();
-        if !self.starters.start_bot(Start { bot, generation, port, info, config, queued: Instant::now() }) {
+        if !self.starters.start_bot(Start {
+            bot,
+            generation,
+            memory_bytes: allowance.memory_bytes,
+            port,
+            info,
+            config,
+            queued: Instant::now(),
+        }) {
             self.reports.event(BotPlaneEvent::Started { call, result: Err(StartFailure::TimedOut) });
         }
     }

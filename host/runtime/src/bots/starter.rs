@@ -33,6 +33,7 @@ pub enum Job {
 pub struct Start {
     pub bot: Arc<Enlisted>,
     pub generation: Generation,
+    pub memory_bytes: usize,
     pub port: Port,
     pub info: CallInfo,
     pub config: String,
@@ -199,13 +200,13 @@ impl Start {
     }
 
     fn run(self) -> Result<Accept, StartFailure> {
-        let Self { bot, generation, port, info, config, queued } = self;
+        let Self { bot, generation, memory_bytes, port, info, config, queued } = self;
         if bot.closing.load(Ordering::Acquire) || queued.elapsed() > WAIT_MAX {
             return Err(StartFailure::TimedOut);
         }
         lock(&port.operations).advance(Instant::now());
         let faulted = |fault: Fault| StartFailure::Faulted { why: fault.to_string() };
-        let mut instance = generation.plugin.instantiate(Box::new(port)).map_err(faulted)?;
+        let mut instance = generation.plugin.instantiate(Box::new(port), memory_bytes).map_err(faulted)?;
         match instance.start(&info, &config, StartReason::Fresh).map_err(faulted)? {
             Started::Accepted { frames, ring } => match bot.cell.enter().run_instance(Box::new(instance), frames) {
                 Ok(()) => Ok(Accept { ring, frames }),

@@ -21,7 +21,7 @@ pub use addresses::MediaAddress;
 pub use capture::Witness;
 pub use record::Record;
 
-use crate::bots::{BotPlaneEvent, Bots};
+use crate::bots::{Allowance, BotPlaneEvent, Bots};
 use crate::config;
 use crate::media_shard::{MediaShard, ShardCommand, ShardEvent, Tap};
 use crate::observe::{Direction, SipTrace};
@@ -156,10 +156,29 @@ impl Core {
             BotPlaneEvent::Started { call, result } => Input::BotStarted { call, result },
             BotPlaneEvent::Act { call, act } => Input::Bot { call, act },
             BotPlaneEvent::Faulted { call, why } => Input::BotFaulted { call, why },
+            BotPlaneEvent::Restarted { .. }
+            | BotPlaneEvent::Moved { .. }
+            | BotPlaneEvent::NotMoved { .. }
+            | BotPlaneEvent::GuestCpu { .. } => return self.note_bot(event),
             BotPlaneEvent::FallbackPlayed { call } => Input::FallbackPlayed { call },
             BotPlaneEvent::Ended { call, stats } => Input::BotEnded { call, stats },
         };
         self.calls.handle(input, Instant::now());
+    }
+
+    /// What a bot went through that changes nothing for its call.
+    fn note_bot(&self, event: BotPlaneEvent) {
+        let (call, note) = match &event {
+            BotPlaneEvent::Restarted { call, why } => {
+                (call, format!("the bot failed and goes on from its last save: {why}"))
+            }
+            BotPlaneEvent::Moved { call, generation } => (call, format!("moved to generation {generation}")),
+            BotPlaneEvent::NotMoved { call, why } => (call, format!("stays on its generation: {why}")),
+            _ => return,
+        };
+        let span = self.seats.get(call).and_then(|seat| seat.span.clone()).unwrap_or_else(tracing::Span::none);
+        let _entered = span.enter();
+        tracing::info!("{note}");
     }
 
     fn take_shard(&mut self, event: ShardEvent) {
@@ -314,14 +333,16 @@ impl Core {
         // The leg and its bot share a number: the media thread wakes the lane that runs the bot.
         seat.shard = (0..self.shards.len()).min_by_key(|shard| self.shards[*shard].legs).unwrap_or(0);
         self.shards[seat.shard].legs += 1;
-        let name = &start.route.plugin;
+        let name = &start.route.bot;
         let generation =
             self.registry.current(name).ok_or_else(|| format!("there is no build of `{name}` that can run"));
         let span = seat.span.clone().unwrap_or_else(tracing::Span::none);
         if let Ok(generation) = &generation {
             span.record("generation", generation.number);
         }
-        self.bots.start_bot(call, seat.shard, start, generation, span, wall_clock());
+        // The operator's own bots: as much memory as the engine gives anyone.
+        let allowance = Allowance { memory_bytes: usize::MAX, ..Allowance::default() };
+        self.bots.start_bot(call, seat.shard, start, generation, allowance, span, wall_clock());
     }
 
     fn open_leg(&mut self, call: CallId, opening: LegOpening, now: Instant) {

@@ -10,7 +10,7 @@ use call::{Called, Route, WallClock};
 use plugin::{Engine, FrameKind, Generation, Limits, Registry};
 use tokio::sync::mpsc;
 
-use crate::bots::{BotPlaneEvent, Bots, FromCaller, MediaEnds, PHASES, Pressed};
+use crate::bots::{Allowance, BotPlaneEvent, Bots, FromCaller, MediaEnds, PHASES, Pressed};
 
 /// Only a hang takes as long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,6 +78,7 @@ impl Plane {
             called: Called::Prefix(String::new()),
             tenant: "t".into(),
             plugin: "misbehave".into(),
+            bot: "misbehave".into(),
             config: serde_json::from_str(config).unwrap(),
             fallback: None,
             ring: false,
@@ -94,7 +95,15 @@ impl Plane {
             seed: [1; 32],
         };
         let clock = WallClock { at: Instant::now(), unix_ms: 0 };
-        self.bots.start_bot(call, 0, &start, Ok(self.generation.clone()), tracing::Span::none(), clock);
+        self.bots.start_bot(
+            call,
+            0,
+            &start,
+            Ok(self.generation.clone()),
+            Allowance::default(),
+            tracing::Span::none(),
+            clock,
+        );
         Line { call, ends: self.bots.take_media_ends(call).unwrap() }
     }
 
