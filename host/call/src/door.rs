@@ -199,6 +199,16 @@ pub enum StartFailure {
     TimedOut,
 }
 
+impl std::fmt::Display for StartFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused { status, reason } => write!(f, "refused the call with {status}: {reason}"),
+            Self::NotLoadable { why } | Self::Faulted { why } => f.write_str(why),
+            Self::TimedOut => f.write_str("start took too long"),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BotAct {
     Answer,

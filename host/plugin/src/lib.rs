@@ -37,4 +37,4 @@ pub use limits::Limits;
 pub use load_error::LoadError;
 pub use plugin::{Plugin, PluginWatch};
 pub use port::*;
-pub use registry::{Generation, Registry, Reloaded};
+pub use registry::{CANARY_CALLS_WATCHED, CANARY_FAILURES_MAX, CanaryCounts, Chosen, Generation, Registry, Reloaded};

@@ -35,6 +35,11 @@ impl Plugin {
         &self.inner.digest
     }
 
+    /// The version of the contract that it was checked against.
+    pub fn wit(&self) -> &'static str {
+        crate::wit::v0_1_0::VERSION
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.inner.engine
     }

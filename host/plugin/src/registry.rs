@@ -12,11 +12,41 @@ pub struct Registry {
     slots: Mutex<BTreeMap<String, Slot>>,
 }
 
+/// A canary that fails so many of its first calls is rolled back.
+pub const CANARY_FAILURES_MAX: u32 = 3;
+/// The calls of a canary that decide.
+pub const CANARY_CALLS_WATCHED: u32 = 50;
+
 #[derive(Default)]
 struct Slot {
     /// None: withdrawn. The slot stays, so that numbers go on.
     current: Option<Generation>,
+    canary: Option<Canary>,
     last_number: u64,
+}
+
+/// A generation that gets a share of the new calls.
+struct Canary {
+    generation: Generation,
+    percent: u8,
+    /// What is owed to it of the next call, in percent: its share is exact, not drawn.
+    owed: u32,
+    counts: CanaryCounts,
+}
+
+/// How a canary has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CanaryCounts {
+    pub calls: u32,
+    /// Traps and refusals among its first `CANARY_CALLS_WATCHED` calls.
+    pub failures: u32,
+}
+
+/// What a new call gets.
+pub struct Chosen {
+    pub generation: Generation,
+    /// Which call of the canary this is, from 1; None: not the canary's.
+    pub canary_call: Option<u32>,
 }
 
 /// One activated version of a bot: the first of a name is number 1.
@@ -42,6 +72,66 @@ impl Registry {
     /// What a new call to this bot gets.
     pub fn current(&self, name: &str) -> Option<Generation> {
         self.slots().get(name).and_then(|slot| slot.current.clone())
+    }
+
+    /// A generation that new calls get, by its number.
+    pub fn known(&self, name: &str, number: u64) -> Option<Generation> {
+        let slots = self.slots();
+        let slot = slots.get(name)?;
+        let canary = slot.canary.as_ref().map(|canary| &canary.generation);
+        [slot.current.as_ref(), canary].into_iter().flatten().find(|known| known.number == number).cloned()
+    }
+
+    /// What this new call gets: the canary its share, the current generation the rest.
+    pub fn choose(&self, name: &str) -> Option<Chosen> {
+        let mut slots = self.slots();
+        let slot = slots.get_mut(name)?;
+        if let Some(canary) = &mut slot.canary {
+            canary.owed += u32::from(canary.percent);
+            if canary.owed >= 100 {
+                canary.owed -= 100;
+                canary.counts.calls += 1;
+                return Some(Chosen { generation: canary.generation.clone(), canary_call: Some(canary.counts.calls) });
+            }
+        }
+        Some(Chosen { generation: slot.current.clone()?, canary_call: None })
+    }
+
+    /// From now on new calls get these, as whoever numbers the generations says. A canary that stays keeps its counts.
+    pub fn set(&self, name: &str, current: Option<Generation>, canary: Option<(Generation, u8)>) {
+        let mut slots = self.slots();
+        let slot = slots.entry(name.to_owned()).or_default();
+        let numbers = [&current, &canary.as_ref().map(|(generation, _)| generation.clone())];
+        let highest = numbers.into_iter().flatten().map(|generation| generation.number).max();
+        slot.last_number = slot.last_number.max(highest.unwrap_or(0));
+        let before = slot.canary.take();
+        let counts_of = |number| before.as_ref().filter(|before| before.generation.number == number).map(|b| b.counts);
+        slot.canary = canary.map(|(generation, percent)| Canary {
+            counts: counts_of(generation.number).unwrap_or_default(),
+            generation,
+            percent,
+            owed: 0,
+        });
+        let previous = std::mem::replace(&mut slot.current, current);
+        // Freeing code unmaps memory: not while others wait for the lock.
+        drop(slots);
+        drop((previous, before));
+    }
+
+    /// A call of the canary trapped or was refused. True, once: it has failed too often and is to be rolled back.
+    pub fn canary_failed(&self, name: &str, number: u64, call: u32) -> bool {
+        let mut slots = self.slots();
+        let canary = slots.get_mut(name).and_then(|slot| slot.canary.as_mut());
+        let Some(canary) = canary.filter(|canary| canary.generation.number == number) else { return false };
+        if call > CANARY_CALLS_WATCHED {
+            return false;
+        }
+        canary.counts.failures += 1;
+        canary.counts.failures == CANARY_FAILURES_MAX
+    }
+
+    pub fn canary(&self, name: &str) -> Option<CanaryCounts> {
+        self.slots().get(name)?.canary.as_ref().map(|canary| canary.counts)
     }
 
     /// Names of all bots that take calls, in order.

@@ -104,6 +104,11 @@ impl BotFolder {
     pub async fn next(&mut self) -> Option<BotFile> {
         self.files.recv().await
     }
+
+    /// The same, for a thread.
+    pub fn next_blocking(&mut self) -> Option<BotFile> {
+        self.files.blocking_recv()
+    }
 }
 
 /// What tells one content of a file from the next without reading it.

@@ -61,7 +61,15 @@ pub fn check_files(config: &Config) -> Vec<Problem> {
             problems.push(Problem::new(path, text));
         }
     };
-    check("bots".into(), folder(&config.bots));
+    for (path, place) in [("bots", &config.bots), ("tenants_dir", &config.tenants_dir)] {
+        check(path.into(), place.as_deref().map_or(Ok(()), folder));
+    }
+    for (inner, certificate) in config.admin.certificates.iter().enumerate() {
+        check(format!("admin.certificates[{inner}]"), tls::load_certificate(certificate).map(drop));
+    }
+    for (name, prompt) in &config.prompts {
+        check(format!("prompts.{name}"), playable(prompt));
+    }
     for (index, listener) in config.listeners.iter().enumerate() {
         for (inner, certificate) in listener.certificates.iter().enumerate() {
             let path = format!("listeners[{index}].certificates[{inner}]");
@@ -75,13 +83,15 @@ pub fn check_files(config: &Config) -> Vec<Problem> {
     }
     for (index, route) in config.routes.iter().enumerate() {
         if let Some(prompt) = &route.fallback_prompt {
-            let playable = wiring::read_prompt(prompt).map(drop);
-            let named = playable.map_err(|error| format!("{}: {error:#}", prompt.display()));
-            check(format!("routes[{index}].fallback_prompt"), named);
+            check(format!("routes[{index}].fallback_prompt"), playable(prompt));
         }
         check(format!("routes[{index}].config"), route.bot_config().map(drop));
     }
     problems
+}
+
+fn playable(prompt: &Path) -> Result<(), String> {
+    wiring::read_prompt(prompt).map(drop).map_err(|error| format!("{}: {error:#}", prompt.display()))
 }
 
 fn folder(path: &Path) -> Result<(), String> {
@@ -140,7 +150,7 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
             let text = "is never reached: an earlier route is for the same trunk and number";
             warnings.push(Problem::new(format!("routes[{index}]"), text));
         }
-        let build = config.bots.join(format!("{}.wasm", route.plugin));
+        let build = config.bots.as_deref().unwrap_or(Path::new("")).join(format!("{}.wasm", route.plugin));
         if route.plugin != CALLED && !build.exists() {
             let text = format!("{} is not there: calls get 480 until it is", build.display());
             warnings.push(Problem::new(format!("routes[{index}].plugin"), text));

@@ -39,6 +39,8 @@ Examples:
   patchbay serve --config /etc/patchbay/patchbay.toml
   patchbay serve --bots target/bots
       then call sip:echo@127.0.0.1:5070 over TCP or UDP
+  patchbay serve --data /var/lib/patchbay --admin 127.0.0.1:8080
+      then patchbay login http://127.0.0.1:8080 --token-file /var/lib/patchbay/operator.token
   patchbay serve --listen tcp://0.0.0.0:5070 --listen tls://0.0.0.0:5061 \\
       --tls-cert cert.pem --tls-key key.pem --allow 203.0.113.0/24
 Signals: SIGTERM and SIGINT drain, a second one ends at once; SIGUSR1 turns the SIP trace on and off,
@@ -49,13 +51,19 @@ SIGUSR2 the capture of new calls.";
 pub struct ServeArgs {
     /// The configuration; without one the flags below are all there is.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "bots", "listen", "tls_cert", "tls_key", "srtp", "rtp_ports", "admin", "drain_seconds", "allow", "advertised",
+        "bots", "data", "tenants_dir", "listen", "tls_cert", "tls_key", "srtp", "rtp_ports", "admin", "drain_seconds", "allow", "advertised",
         "log", "personal", "sip_trace", "pcap",
     ])]
     pub config: Option<PathBuf>,
     /// The folder of the bots' .wasm files; the called user part names the bot. [default: ./bots]
     #[arg(long, value_name = "DIR")]
     pub bots: Option<PathBuf>,
+    /// Where tenants and what they upload are kept; with --admin they are managed over HTTP.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Tenants kept in files, a folder each with tenant.toml and bots/*.wasm, watched for changes.
+    #[arg(long, value_name = "DIR", requires = "data")]
+    pub tenants_dir: Option<PathBuf>,
     /// tcp://, tls:// or udp:// and address:port; replaces the defaults, TCP and UDP on 127.0.0.1:5070.
     #[arg(long, value_name = "URL")]
     pub listen: Vec<ListenUrl>,
@@ -69,7 +77,7 @@ pub struct ServeArgs {
     pub srtp: Srtp,
     #[arg(long, value_name = "RANGE", default_value = "10000-20000")]
     pub rtp_ports: PortRange,
-    /// Serves /health, /ready and /metrics; loopback only.
+    /// Serves /health, /ready, /metrics and, with --data, the admin API; loopback only.
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<SocketAddr>,
     /// How long live calls may go on after SIGTERM.

@@ -61,8 +61,8 @@ pub fn media_addresses(listeners: &[Listening]) -> Vec<MediaAddress> {
     listeners.iter().map(address).collect()
 }
 
-/// What the calls depend on. `bots`: every bot that a route of `{called}` reaches, broken ones included.
-pub fn settings(config: &Config, bots: &[String]) -> anyhow::Result<Settings> {
+/// What the calls depend on.
+pub fn settings(config: &Config, routing: Arc<Routing>, tenants: Vec<call::Tenant>) -> Settings {
     let trunks = config.trunks.iter().map(|trunk| Trunk {
         name: trunk.name.clone(),
         trusted: trunk.trusted,
@@ -81,11 +81,11 @@ pub fn settings(config: &Config, bots: &[String]) -> anyhow::Result<Settings> {
         media_timeout: Duration::from_secs(config.media_timeout_s.into()),
         ..call::Limits::default()
     };
-    Ok(Settings { trunks: trunks.collect(), routing: Arc::new(routing(config, bots)?), tenants: Vec::new(), limits })
+    Settings { trunks: trunks.collect(), routing, tenants, limits }
 }
 
-/// The routes, those of `{called}` spelt out for each bot.
-pub fn routing(config: &Config, bots: &[String]) -> anyhow::Result<Routing> {
+/// The operator's routes, those of `{called}` spelt out for each bot: `bots` are all that the folder has, broken ones included.
+pub fn routes(config: &Config, bots: &[String]) -> anyhow::Result<Vec<Route>> {
     let mut routes = Vec::new();
     for (index, route) in config.routes.iter().enumerate() {
         let base = Route {
@@ -115,7 +115,7 @@ pub fn routing(config: &Config, bots: &[String]) -> anyhow::Result<Routing> {
             routes.push(base);
         }
     }
-    Ok(Routing::new(routes))
+    Ok(routes)
 }
 
 fn bot_config(route: &crate::config::Route) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
@@ -126,13 +126,16 @@ fn bot_config(route: &crate::config::Route) -> anyhow::Result<serde_json::Map<St
     Ok(serde_json::from_str(&text)?)
 }
 
-/// Every fall-back prompt that a route names, read once.
+/// Every fall-back prompt: those that routes of the configuration name by their files, and those that tenants may name.
 pub fn prompts(config: &Config) -> anyhow::Result<HashMap<String, Arc<[i16]>>> {
+    let of_routes = config.routes.iter().filter_map(|route| route.fallback_prompt.as_ref());
+    let of_routes = of_routes.map(|path| (path.display().to_string(), path));
+    let named = config.prompts.iter().map(|(name, path)| (name.clone(), path));
     let mut prompts = HashMap::new();
-    for path in config.routes.iter().filter_map(|route| route.fallback_prompt.as_ref()) {
-        let mut samples = read_prompt(path).with_context(|| format!("fallback_prompt {}", path.display()))?;
+    for (name, path) in of_routes.chain(named) {
+        let mut samples = read_prompt(path).with_context(|| format!("prompt {}", path.display()))?;
         samples.extend([0; PROMPT_TAIL_SAMPLES]);
-        prompts.insert(path.display().to_string(), samples.into());
+        prompts.insert(name, samples.into());
     }
     Ok(prompts)
 }

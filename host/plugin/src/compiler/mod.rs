@@ -121,6 +121,17 @@ impl Compiler {
         Ok(Compiled { made, warnings })
     }
 
+    /// A checked plugin of these bytes, compiled anew: where nothing is kept between runs.
+    pub fn load_uncached(&self, name: &str, bytes: &[u8]) -> Result<Compiled<Plugin>, CompileError> {
+        let Compiled { made, warnings } = self.compile(name, bytes)?;
+        Ok(Compiled { made: self.engine.load_artefact(name, &made)?, warnings })
+    }
+
+    /// What can be said without compiling: size, and whether it is a component at all. Cost: none.
+    pub fn check(&self, name: &str, bytes: &[u8]) -> Result<(), LoadError> {
+        self.engine.check_bytes(name, bytes)
+    }
+
     /// Compiles in a child, when those that asked before have ended.
     pub fn compile(&self, name: &str, bytes: &[u8]) -> Result<Compiled<Artefact>, CompileError> {
         self.engine.check_bytes(name, bytes)?;

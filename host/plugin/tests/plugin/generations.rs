@@ -2,7 +2,7 @@
 
 use crate::bots::{ECHO, Source};
 use crate::phone::{answered, engine, frame};
-use plugin::{FrameAnswer, LoadError, Registry, Reloaded};
+use plugin::{CANARY_CALLS_WATCHED, FrameAnswer, Generation, LoadError, Registry, Reloaded};
 
 /// Answers every frame with one sample value.
 fn says(value: i32) -> Vec<u8> {
@@ -88,4 +88,37 @@ fn calls_that_begin_during_a_swap_get_one_generation_or_the_other() {
         swaps.join().unwrap();
     });
     assert_eq!(registry.current("bot").unwrap().number, 201);
+}
+
+fn generation(number: u64, says_what: i32) -> Generation {
+    Generation { number, plugin: engine().load("bot", &says(says_what)).unwrap() }
+}
+
+#[test]
+fn a_canary_gets_its_share_of_new_calls_exactly() {
+    let registry = Registry::default();
+    assert!(registry.choose("bot").is_none());
+    registry.set("bot", Some(generation(1, 1)), Some((generation(2, 2), 30)));
+    let chosen: Vec<_> = (0..100).map(|_| registry.choose("bot").unwrap()).collect();
+    let canary: Vec<u32> = chosen.iter().filter_map(|chosen| chosen.canary_call).collect();
+    assert_eq!(canary, (1..=30).collect::<Vec<_>>());
+    assert!(chosen.iter().all(|chosen| chosen.generation.number == 1 + u64::from(chosen.canary_call.is_some())));
+}
+
+#[test]
+fn the_third_failure_in_a_canarys_first_fifty_calls_is_told_once() {
+    let registry = Registry::default();
+    let canary = generation(2, 2);
+    registry.set("bot", Some(generation(1, 1)), Some((canary.clone(), 50)));
+    assert!(!registry.canary_failed("bot", 2, 50));
+    assert!(!registry.canary_failed("bot", 2, CANARY_CALLS_WATCHED + 1), "too late to decide");
+    assert!(!registry.canary_failed("bot", 1, 1), "not the canary");
+    // A wider share is the same canary.
+    registry.set("bot", Some(generation(1, 1)), Some((canary, 90)));
+    assert!(!registry.canary_failed("bot", 2, 3));
+    assert!(registry.canary_failed("bot", 2, 4));
+    assert!(!registry.canary_failed("bot", 2, 5), "told once");
+    assert_eq!(registry.canary("bot").unwrap().failures, 4);
+    registry.set("bot", Some(generation(1, 1)), None);
+    assert!(!registry.canary_failed("bot", 2, 1));
 }

@@ -1,27 +1,51 @@
 //! A bot's own log lines: bounded in rate and length, then handed to the host's log.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use call::WallClock;
 use plugin::LogLevel;
+
+#[cfg(test)]
+use crate::hosting::LogTails;
+use crate::hosting::{LogLine, Tap};
 
 pub const LINES_PER_SECOND_MAX: u32 = 50;
 pub const LINE_BYTES_MAX: usize = 4096;
 
-/// Where the lines of one call's bot go, and how many may go there.
+/// Where the words of one call's bot go: the host's log, within the call's span, and whoever listens to its plugin.
+pub struct Voice {
+    pub span: tracing::Span,
+    pub tap: Arc<Tap>,
+    /// The host's name of the call.
+    pub call: String,
+}
+
+impl Voice {
+    /// One that nobody hears.
+    #[cfg(test)]
+    pub fn none() -> Self {
+        Self { span: tracing::Span::none(), tap: LogTails::default().tap(""), call: String::new() }
+    }
+}
+
+/// The lines of one call's bot, and how many there may be.
 pub struct BotLog {
-    span: tracing::Span,
+    voice: Voice,
+    /// Of the instance that speaks.
+    pub generation: u64,
     second_began: Instant,
     lines: u32,
     dropped: u64,
 }
 
 impl BotLog {
-    pub fn new(span: tracing::Span, now: Instant) -> Self {
-        Self { span, second_began: now, lines: 0, dropped: 0 }
+    pub fn new(voice: Voice, generation: u64, now: Instant) -> Self {
+        Self { voice, generation, second_began: now, lines: 0, dropped: 0 }
     }
 
-    pub fn write(&mut self, now: Instant, level: LogLevel, file: &str, line: u32, message: &str) {
+    pub fn write(&mut self, clock: &WallClock, now: Instant, level: LogLevel, file: &str, line: u32, message: &str) {
         if now.saturating_duration_since(self.second_began) >= Duration::from_secs(1) {
             self.second_began = now;
             self.lines = 0;
@@ -33,7 +57,21 @@ impl BotLog {
         }
         let message = &one_line(cut(message));
         let file = &*one_line(file);
-        let _entered = self.span.enter();
+        self.voice.tap.say(|| LogLine {
+            at_ms: clock.unix_ms_at(now),
+            call: self.voice.call.clone(),
+            generation: self.generation,
+            level: match level {
+                LogLevel::Debug => "debug",
+                LogLevel::Info => "info",
+                LogLevel::Warn => "warn",
+                LogLevel::Error => "error",
+            },
+            file: file.to_owned(),
+            line,
+            message: message.to_string(),
+        });
+        let _entered = self.voice.span.enter();
         match level {
             LogLevel::Debug => tracing::debug!(target: "bot", file, line, "{message}"),
             LogLevel::Info => tracing::info!(target: "bot", file, line, "{message}"),
@@ -72,9 +110,11 @@ mod tests {
     #[test]
     fn fifty_lines_a_second_are_written_and_the_rest_is_counted() {
         let start = Instant::now();
-        let mut log = BotLog::new(tracing::Span::none(), start);
-        let say =
-            |log: &mut BotLog, at, lines| (0..lines).for_each(|_| log.write(at, LogLevel::Info, "bot.rs", 1, "so"));
+        let mut log = BotLog::new(Voice::none(), 1, start);
+        let clock = WallClock { at: start, unix_ms: 0 };
+        let say = |log: &mut BotLog, at, lines| {
+            (0..lines).for_each(|_| log.write(&clock, at, LogLevel::Info, "bot.rs", 1, "so"));
+        };
         say(&mut log, start, 50);
         assert_eq!(log.dropped(), 0);
         say(&mut log, start + Duration::from_millis(999), 3);

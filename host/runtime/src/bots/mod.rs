@@ -35,6 +35,7 @@ pub use cell::{FRAMES_WAITING_MAX, FromBot, FromCaller, Pressed, Shared};
 pub use lane::Lane;
 
 use bot_log::BotLog;
+pub use bot_log::Voice;
 use cell::{BotCell, BotEnds, Report};
 use fallback::Prompt;
 use operations::{CallFacts, DIGITS_MAX, Operations};
@@ -235,7 +236,7 @@ impl Bots {
         start: &call::BotStart,
         plugin: Result<Generation, String>,
         allowance: Allowance,
-        span: tracing::Span,
+        voice: Voice,
         clock: WallClock,
     ) {
         let lane = Arc::clone(&self.lanes[lane]);
@@ -249,8 +250,9 @@ impl Bots {
             attributes: start.attributes.clone(),
             config: start.route.config.clone(),
         };
+        let number = plugin.as_ref().map_or(0, |generation| generation.number);
         let operations =
-            Operations::new(Arc::new(facts), playout_writer, BotLog::new(span, clock.at), start.seed, clock);
+            Operations::new(Arc::new(facts), playout_writer, BotLog::new(voice, number, clock.at), start.seed, clock);
         let operations = Arc::new(Mutex::new(operations));
         let ends = BotEnds { frames: frames_out, digits: digits_out, answers: answers_in, shared: Arc::clone(&shared) };
         let proving = plugin.as_ref().map(|generation| self.proving.of(generation)).unwrap_or_default();

@@ -402,7 +402,7 @@ impl Operations {
     }
 
     pub fn write_log(&mut self, level: LogLevel, file: &str, line: u32, message: &str) {
-        self.log.write(self.now, level, file, line, message);
+        self.log.write(&self.clock, self.now, level, file, line, message);
     }
 
     fn refuse_if_over(&self) -> Result<(), HostError> {

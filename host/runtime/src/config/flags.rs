@@ -61,7 +61,15 @@ pub fn from_flags(args: &ServeArgs) -> Result<Config, Problems> {
         tls_ca: None,
         tls_server_name: None,
     });
-    config.routes.push(Route {
+    // Who keeps tenants and names no folder has none.
+    config.bots = match (&args.bots, &args.data) {
+        (Some(bots), _) => Some(bots.clone()),
+        (None, None) => config.bots,
+        (None, Some(_)) => None,
+    };
+    config.data = args.data.clone();
+    config.tenants_dir = args.tenants_dir.clone();
+    config.routes.extend(config.bots.is_some().then(|| Route {
         trunk: None,
         called: None,
         called_prefix: None,
@@ -71,8 +79,7 @@ pub fn from_flags(args: &ServeArgs) -> Result<Config, Problems> {
         fallback_prompt: None,
         ring: false,
         config: toml::Table::new(),
-    });
-    config.bots = args.bots.clone().unwrap_or(config.bots);
+    }));
     config.rtp.ports = args.rtp_ports;
     config.rtp.advertised = args.advertised.as_ref().and_then(|advertised| advertised.host.parse().ok());
     config.rtp.localnet = local_networks();

@@ -2,25 +2,32 @@
 //! Reading is pure and reports every mistake at once; what the file refers to is looked at by [`check`](crate::check).
 
 mod flags;
-mod problem;
 mod read;
 mod section;
 mod value;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub use flags::from_flags;
-pub use problem::{Problem, Problems, nearest};
 pub use read::{load, read, read_file};
+pub use store::{Problem, Problems, nearest};
 pub use value::{HostPort, ListenUrl, Network, PortRange, Secret, read_bounded, scheme};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Config {
-    /// The folder of the bots' .wasm files.
-    pub bots: PathBuf,
+    /// The folder of the bots' .wasm files, which `routes` name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bots: Option<PathBuf>,
+    /// Where the state of tenants is kept; None: there are no tenants but those that `routes` name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// Tenants kept in files, one folder each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenants_dir: Option<PathBuf>,
     /// From a leg's receive phase to its send phase.
     pub bot_budget_ms: u32,
     /// How long live calls may go on after SIGTERM.
@@ -36,6 +43,8 @@ pub struct Config {
     pub log: Log,
     pub pcap: Pcap,
     pub limits: Limits,
+    /// Sounds that tenants' routes may name as their fall-back. WAV, 8 kHz, mono, 16 bit.
+    pub prompts: BTreeMap<String, PathBuf>,
     pub listeners: Vec<Listener>,
     pub trunks: Vec<Trunk>,
     /// The called number itself goes before a prefix, a longer prefix before a shorter, a named trunk before any.
@@ -84,9 +93,11 @@ pub struct Jitter {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Admin {
-    /// /health, /ready and /metrics, without TLS and so on loopback only; None: not served.
+    /// /health, /ready, /metrics and, with `data`, the admin API; None: not served.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
+    /// Without one it is plain HTTP, on loopback only.
+    pub certificates: Vec<Certificate>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -49,9 +49,11 @@ fn config(mut top: Section<'_>, folder: &Path) -> Config {
     let default = Config::default();
     let listeners = top.sections("listeners").into_iter().filter_map(|section| listener(section, folder)).collect();
     let trunks = top.sections("trunks").into_iter().filter_map(|section| trunk(section, folder)).collect();
-    let routes = top.sections("routes").into_iter().filter_map(|section| route(section, folder)).collect();
+    let routes: Vec<_> = top.sections("routes").into_iter().filter_map(|section| route(section, folder)).collect();
     let config = Config {
-        bots: within(folder, top.or("bots", default.bots)),
+        bots: bots(&mut top, folder, default.bots, &routes),
+        data: top.optional::<PathBuf>("data").map(|path| within(folder, path)),
+        tenants_dir: top.optional::<PathBuf>("tenants_dir").map(|path| within(folder, path)),
         bot_budget_ms: top.number("bot_budget_ms", default.bot_budget_ms, 2..=18),
         drain_seconds: top.number("drain_seconds", default.drain_seconds, 0..=86_400),
         media_timeout_s: top.number("media_timeout_s", default.media_timeout_s, 1..=86_400),
@@ -59,10 +61,11 @@ fn config(mut top: Section<'_>, folder: &Path) -> Config {
         dns: top.list("dns").unwrap_or_default(),
         rtp: rtp(top.section("rtp"), default.rtp),
         jitter: jitter(top.section("jitter"), default.jitter),
-        admin: admin(top.section("admin")),
+        admin: admin(top.section("admin"), folder),
         log: log(top.section("log"), default.log),
         pcap: pcap(top.section("pcap"), default.pcap, folder),
         limits: limits(top.section("limits"), default.limits),
+        prompts: prompts(&mut top, folder),
         listeners,
         trunks,
         routes,
@@ -76,13 +79,21 @@ fn report_across(config: &Config, top: &Section<'_>) {
     let missing = [
         (config.listeners.is_empty(), "listeners", "add [[listeners]] with listen = \"tcp://0.0.0.0:5070\""),
         (config.trunks.is_empty(), "trunks", "add [[trunks]] with name and networks"),
-        (config.routes.is_empty(), "routes", "add [[routes]] with plugin"),
+        (
+            config.routes.is_empty() && config.data.is_none(),
+            "routes",
+            "add [[routes]] with plugin, or data for tenants",
+        ),
     ];
     for (_, path, hint) in missing.into_iter().filter(|(missing, ..)| *missing) {
         top.report(Problem::new(path, "there is none").hint(hint));
     }
     if config.listeners.len() > 256 || config.trunks.len() > 4096 || config.routes.len() > 100_000 {
         top.report(Problem::new("", "more than 256 listeners, 4096 trunks or 100000 routes"));
+    }
+    if config.data.is_none() && config.tenants_dir.is_some() {
+        let problem = Problem::new("tenants_dir", "needs a place for the tenants' state");
+        top.report(problem.hint("add data = \"/var/lib/patchbay\""));
     }
     let names = || config.trunks.iter().map(|trunk| trunk.name.as_str());
     for (index, name) in names().enumerate() {
@@ -149,13 +160,35 @@ fn jitter(mut section: Section<'_>, default: Jitter) -> Jitter {
     Jitter { min_ms, max_ms }
 }
 
-fn admin(mut section: Section<'_>) -> Admin {
-    let listen = section.optional::<SocketAddr>("listen");
-    if listen.is_some_and(|address| !address.ip().is_loopback()) {
-        let problem = Problem::new(section.path_of("listen"), "has no TLS and is served on loopback only");
-        section.report(problem.hint("write 127.0.0.1:8080 and put a proxy before it"));
+/// Who routes nothing to a bot of the folder need not have one.
+fn bots(top: &mut Section<'_>, folder: &Path, default: Option<PathBuf>, routes: &[Route]) -> Option<PathBuf> {
+    let named = top.optional::<PathBuf>("bots");
+    named.or(default.filter(|_| !routes.is_empty())).map(|path| within(folder, path))
+}
+
+fn prompts(top: &mut Section<'_>, folder: &Path) -> BTreeMap<String, PathBuf> {
+    let named: BTreeMap<String, PathBuf> = top.or("prompts", BTreeMap::new());
+    let mut prompts = BTreeMap::new();
+    for (name, path) in named {
+        match name.parse::<store::Name>() {
+            Ok(_) => drop(prompts.insert(name, within(folder, path))),
+            Err(error) => top.report(Problem::new(top.path_of("prompts"), error)),
+        }
     }
-    Admin { listen }
+    prompts
+}
+
+fn admin(mut section: Section<'_>, folder: &Path) -> Admin {
+    let listen = section.optional::<SocketAddr>("listen");
+    let certificates: Vec<_> =
+        section.sections("certificates").into_iter().filter_map(|inner| certificate(inner, folder)).collect();
+    if certificates.is_empty() && listen.is_some_and(|address| !address.ip().is_loopback()) {
+        let problem = Problem::new(section.path_of("listen"), "has no TLS and is served on loopback only");
+        let hint =
+            "write 127.0.0.1:8080, or certificates = [{ cert = \"fullchain.pem\", key = { file = \"privkey.pem\" } }]";
+        section.report(problem.hint(hint));
+    }
+    Admin { listen, certificates }
 }
 
 fn log(mut section: Section<'_>, default: Log) -> Log {
@@ -277,7 +310,9 @@ impl Default for Config {
     /// No listener, no trunk, no route; all else as an operator gets it who says nothing.
     fn default() -> Self {
         Self {
-            bots: "bots".into(),
+            bots: Some("bots".into()),
+            data: None,
+            tenants_dir: None,
             bot_budget_ms: 10,
             drain_seconds: 60,
             media_timeout_s: 60,
@@ -310,6 +345,7 @@ impl Default for Config {
                 bot_mb: 64,
                 guest_memory_mb: 16,
             },
+            prompts: BTreeMap::new(),
             listeners: Vec::new(),
             trunks: Vec::new(),
             routes: Vec::new(),

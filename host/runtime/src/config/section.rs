@@ -9,8 +9,8 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::problem::{Problem, nearest};
 use super::value::Secret;
+use super::{Problem, nearest};
 
 /// One table of the file, with its path. Dropping it reports the keys that nobody asked for.
 pub struct Section<'p> {

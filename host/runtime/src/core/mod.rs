@@ -7,6 +7,7 @@
 mod addresses;
 mod capture;
 mod record;
+mod requests;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,10 +21,12 @@ use tokio::sync::mpsc;
 pub use addresses::MediaAddress;
 pub use capture::Witness;
 pub use record::Record;
+pub use requests::{CanaryFailed, LiveCall, NewQuotas, Replaced, Request};
 
-use crate::bots::{Allowance, BotPlaneEvent, Bots};
+use crate::bots::{Allowance, BotPlaneEvent, Bots, Voice};
 use crate::config;
-use crate::media_shard::{MediaShard, ShardCommand, ShardEvent, Tap};
+use crate::hosting::{LogLine, LogTails, Tap};
+use crate::media_shard::{self, MediaShard, ShardCommand, ShardEvent};
 use crate::observe::{Direction, SipTrace};
 use crate::rtp_ports::{PortPair, RtpPorts};
 use crate::signalling::{Edge, EdgeEvent};
@@ -32,18 +35,6 @@ use crate::signalling::{Edge, EdgeEvent};
 const BATCH_MAX: usize = 64;
 /// Counters are copied to the metrics, and the wall clock looked at, so often.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-
-/// What others ask of the running host.
-#[derive(Debug)]
-pub enum Request {
-    Drain {
-        limit: Duration,
-    },
-    ToggleSipTrace,
-    TogglePcap,
-    /// The bots of the folder have changed.
-    Routing(Arc<call::Routing>),
-}
 
 /// Everything that the task owns.
 pub struct Core {
@@ -57,6 +48,11 @@ pub struct Core {
     /// Pairs in use. Apart from the seats, because a pair may be given back after its call's record is closed.
     pub pairs: HashMap<CallId, Pair>,
     pub registry: Arc<plugin::Registry>,
+    /// What the bots of each tenant may use; those of a tenant that is not named are the operator's own.
+    pub allowances: HashMap<String, Allowance>,
+    pub tails: LogTails,
+    /// Told of each canary that has failed too often.
+    pub canaries: mpsc::UnboundedSender<CanaryFailed>,
     pub witness: Witness,
     pub record: Record,
     pub addresses: Vec<MediaAddress>,
@@ -82,6 +78,17 @@ pub struct Seat {
     span: Option<tracing::Span>,
     sip_call_id: String,
     shard: usize,
+    build: Option<Build>,
+}
+
+/// What a call's bot is an instance of.
+struct Build {
+    key: String,
+    /// None: there is none that can run.
+    generation: Option<u64>,
+    /// Which of the canary's calls this is.
+    canary_call: Option<u32>,
+    tap: Arc<Tap>,
 }
 
 impl Core {
@@ -152,14 +159,18 @@ impl Core {
     }
 
     fn take_bot(&mut self, event: BotPlaneEvent) {
+        self.note_failure(&event);
         let input = match event {
             BotPlaneEvent::Started { call, result } => Input::BotStarted { call, result },
             BotPlaneEvent::Act { call, act } => Input::Bot { call, act },
             BotPlaneEvent::Faulted { call, why } => Input::BotFaulted { call, why },
-            BotPlaneEvent::Restarted { .. }
-            | BotPlaneEvent::Moved { .. }
-            | BotPlaneEvent::NotMoved { .. }
-            | BotPlaneEvent::GuestCpu { .. } => return self.note_bot(event),
+            BotPlaneEvent::Restarted { .. } | BotPlaneEvent::Moved { .. } | BotPlaneEvent::NotMoved { .. } => {
+                return self.note_bot(&event);
+            }
+            BotPlaneEvent::GuestCpu { tenant, over } => {
+                self.record.guest_cpu(&tenant, over);
+                Input::GuestCpu { tenant, over }
+            }
             BotPlaneEvent::FallbackPlayed { call } => Input::FallbackPlayed { call },
             BotPlaneEvent::Ended { call, stats } => Input::BotEnded { call, stats },
         };
@@ -167,18 +178,48 @@ impl Core {
     }
 
     /// What a bot went through that changes nothing for its call.
-    fn note_bot(&self, event: BotPlaneEvent) {
-        let (call, note) = match &event {
+    fn note_bot(&mut self, event: &BotPlaneEvent) {
+        let (call, note) = match event {
             BotPlaneEvent::Restarted { call, why } => {
                 (call, format!("the bot failed and goes on from its last save: {why}"))
             }
-            BotPlaneEvent::Moved { call, generation } => (call, format!("moved to generation {generation}")),
+            BotPlaneEvent::Moved { call, generation } => {
+                if let Some(build) = self.seats.get_mut(call).and_then(|seat| seat.build.as_mut()) {
+                    (build.generation, build.canary_call) = (Some(*generation), None);
+                }
+                (call, format!("moved to generation {generation}"))
+            }
             BotPlaneEvent::NotMoved { call, why } => (call, format!("stays on its generation: {why}")),
             _ => return,
         };
         let span = self.seats.get(call).and_then(|seat| seat.span.clone()).unwrap_or_else(tracing::Span::none);
         let _entered = span.enter();
         tracing::info!("{note}");
+    }
+
+    /// A bot that failed is told to whoever listens to its plugin, and counts against its generation if that is a canary.
+    fn note_failure(&self, event: &BotPlaneEvent) {
+        let (call, why) = match event {
+            BotPlaneEvent::Faulted { call, why } | BotPlaneEvent::Restarted { call, why } => (call, why.clone()),
+            BotPlaneEvent::Started { call, result: Err(failure) } => (call, failure.to_string()),
+            _ => return,
+        };
+        let Some(build) = self.seats.get(call).and_then(|seat| seat.build.as_ref()) else { return };
+        let generation = build.generation.unwrap_or(0);
+        build.tap.say(|| LogLine {
+            at_ms: wall_clock().unix_ms,
+            call: call::call_name(*call),
+            generation,
+            level: "error",
+            file: String::new(),
+            line: 0,
+            message: why.clone(),
+        });
+        let failed = |canary_call| self.registry.canary_failed(&build.key, generation, canary_call);
+        if build.canary_call.is_some_and(failed) {
+            // Nobody listens only while the host ends.
+            let _ = self.canaries.send(CanaryFailed { key: build.key.clone(), generation, why });
+        }
     }
 
     fn take_shard(&mut self, event: ShardEvent) {
@@ -195,20 +236,6 @@ impl Core {
             }
         };
         self.calls.handle(input, Instant::now());
-    }
-
-    fn take_request(&mut self, request: Request) {
-        let now = Instant::now();
-        match request {
-            Request::Drain { limit } => {
-                tracing::info!(limit_s = limit.as_secs(), calls = self.seats.len(), "draining: no new calls");
-                self.record.draining.set(1);
-                self.calls.handle(Input::Drain { limit }, now);
-            }
-            Request::ToggleSipTrace => tracing::info!(on = self.trace.toggle(), "SIP trace"),
-            Request::TogglePcap => tracing::info!(on = self.witness.captures.toggle(), "captures of new calls"),
-            Request::Routing(routing) => self.calls.handle(Input::Routing(routing), now),
-        }
     }
 
     /// Carries out what the machines ask for until none asks for more. True: the host has drained.
@@ -333,16 +360,23 @@ impl Core {
         // The leg and its bot share a number: the media thread wakes the lane that runs the bot.
         seat.shard = (0..self.shards.len()).min_by_key(|shard| self.shards[*shard].legs).unwrap_or(0);
         self.shards[seat.shard].legs += 1;
-        let name = &start.route.bot;
-        let generation =
-            self.registry.current(name).ok_or_else(|| format!("there is no build of `{name}` that can run"));
+        let key = &start.route.bot;
+        let chosen = self.registry.choose(key);
+        let tap = self.tails.tap(key);
         let span = seat.span.clone().unwrap_or_else(tracing::Span::none);
-        if let Ok(generation) = &generation {
-            span.record("generation", generation.number);
+        let number = chosen.as_ref().map(|chosen| chosen.generation.number);
+        if let Some(number) = number {
+            span.record("generation", number);
         }
+        let canary_call = chosen.as_ref().and_then(|chosen| chosen.canary_call);
+        seat.build = Some(Build { key: key.clone(), generation: number, canary_call, tap: Arc::clone(&tap) });
+        let voice = Voice { span, tap, call: call::call_name(call) };
+        let generation = chosen.map(|chosen| chosen.generation);
+        let generation = generation.ok_or_else(|| format!("there is no build of `{key}` that can run"));
         // The operator's own bots: as much memory as the engine gives anyone.
-        let allowance = Allowance { memory_bytes: usize::MAX, ..Allowance::default() };
-        self.bots.start_bot(call, seat.shard, start, generation, allowance, span, wall_clock());
+        let own = Allowance { memory_bytes: usize::MAX, ..Allowance::default() };
+        let allowance = self.allowances.get(&start.route.tenant).copied().unwrap_or(own);
+        self.bots.start_bot(call, seat.shard, start, generation, allowance, voice, wall_clock());
     }
 
     fn open_leg(&mut self, call: CallId, opening: LegOpening, now: Instant) {
@@ -355,7 +389,8 @@ impl Core {
             return self.calls.handle(Input::LegClosed { call, stats: Box::default() }, now);
         };
         let ptime_ms = opening.negotiated.send_ptime_ms;
-        let tap = local.and_then(|local| Some(Tap { capture: self.witness.capture_of(&seat.sip_call_id)?, local }));
+        let tap = local
+            .and_then(|local| Some(media_shard::Tap { capture: self.witness.capture_of(&seat.sip_call_id)?, local }));
         let leg = Box::new(Leg::new(leg_params(opening, self.jitter), now));
         self.shards[seat.shard].command(ShardCommand::Open { call, leg, ports, ends: Box::new(ends), ptime_ms, tap });
     }

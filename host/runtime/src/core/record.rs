@@ -78,6 +78,19 @@ impl Record {
         }
     }
 
+    /// A tenant's bots are over their CPU quota, or no longer.
+    pub fn guest_cpu(&self, tenant: &str, over: bool) {
+        let help = "1 while a tenant's bots use more CPU than its quota, and its new calls get 486.";
+        self.metrics.gauge("patchbay_tenant_guest_cpu_over", help, &[("tenant", tenant)]).set(over.into());
+        if over {
+            let help = "Times that a tenant's bots used more CPU than its quota.";
+            self.metrics.counter("patchbay_tenant_guest_cpu_breaches_total", help, &[("tenant", tenant)]).add(1);
+            tracing::warn!(tenant, "its bots use more CPU than its quota: new calls of this tenant get 486");
+        } else {
+            tracing::info!(tenant, "its bots are back within their CPU quota");
+        }
+    }
+
     pub fn shows_personal(&self) -> bool {
         self.personal
     }

@@ -30,7 +30,7 @@ fn config(text: &str) -> Config {
 #[test]
 fn a_small_file_gets_the_documented_defaults() {
     let config = config(GOOD);
-    assert_eq!(config.bots, Path::new("/etc/patchbay/bots"));
+    assert_eq!(config.bots.as_deref(), Some(Path::new("/etc/patchbay/bots")));
     assert_eq!((config.drain_seconds, config.media_timeout_s, config.rtp.rest_ms), (60, 60, 2000));
     assert_eq!(config.rtp.ports.to_string(), "10000-20000");
     assert_eq!(config.trunks[0].codecs, [Codec::Pcma, Codec::Pcmu]);
@@ -170,7 +170,7 @@ fn the_most_specific_route_wins_by_trunk_and_called_number() {
         plugin = "{called}"
     "#;
     let config = config(text);
-    let routing = runtime::wiring::routing(&config, &["echo".to_owned()]).unwrap();
+    let routing = call::Routing::new(runtime::wiring::routes(&config, &["echo".to_owned()]).unwrap());
     let plugin = |trunk, called| routing.find(trunk, called, "").map(|route| route.plugin.clone());
     assert_eq!(plugin("a", "+911234").as_deref(), Some("exact"));
     assert_eq!(plugin("a", "+9112345").as_deref(), Some("prefix"));

@@ -2,6 +2,7 @@
 
 use media::PlayoutReader;
 
+use super::super::bot_log::Voice;
 use super::*;
 
 const FRAME_MS: u64 = 20;
@@ -24,7 +25,7 @@ impl Scene {
             attributes: vec![("codec", "PCMA".to_owned())],
             config: serde_json::from_str(r#"{"name": "a \"b\"", "number": 5, "list": [1, "x"]}"#).unwrap(),
         };
-        let log = BotLog::new(tracing::Span::none(), now);
+        let log = BotLog::new(Voice::none(), 1, now);
         let operations = Operations::new(Arc::new(facts), writer, log, [7; 32], WallClock { at: now, unix_ms: 1_000 });
         Self { operations, reader, now }
     }

@@ -101,7 +101,7 @@ impl Plane {
             &start,
             Ok(self.generation.clone()),
             Allowance::default(),
-            tracing::Span::none(),
+            crate::bots::Voice::none(),
             clock,
         );
         Line { call, ends: self.bots.take_media_ends(call).unwrap() }
