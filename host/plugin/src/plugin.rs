@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+/// One second of sound in a dry run.
+const DRY_RUN_FRAMES: u64 = 50;
+
 /// One uploaded build of a bot. A clone is the same plugin; its code is freed with the last clone and the last instance.
 #[derive(Clone)]
 pub struct Plugin {
@@ -54,31 +57,50 @@ impl Plugin {
         Instance::new(self.clone(), port, memory_bytes)
     }
 
-    /// A dry run with nobody on the line: instantiate, start, the first frames, a digit, a hangup, save. A refusal is an answer
-    /// like any other; a fault at any step makes the plugin unfit to be activated.
+    /// A dry run with nobody on the line and the limits of a call: start, a second of silence, digits, save, another instance
+    /// started from what was saved, hangup. A refusal is an answer like any other; a fault at any step makes the plugin unfit to be
+    /// activated.
     pub fn try_out(&self) -> Result<(), LoadError> {
-        const FRAMES: u64 = 5;
         let _ticking = Ticking::start(self.engine());
         let failed = |during| move |fault| LoadError::DryRun { name: self.name().to_owned(), during, fault };
-        let mut bot = self
-            .instantiate(Box::new(InertPort::default()), self.engine().limits().memory_bytes)
-            .map_err(failed("instantiation"))?;
-        let call = CallInfo { id: "dry-run".to_owned(), called: self.name().to_owned(), ..CallInfo::default() };
-        let started = bot.start(&call, "{}", StartReason::Fresh).map_err(failed("start"))?;
-        let Started::Accepted { frames, .. } = started else {
+        let Some((mut bot, frames)) = self.try_start(StartReason::Fresh).map_err(failed("start"))? else {
             return Ok(());
         };
         bot.on_event(Event::Answered).map_err(failed("on-event"))?;
         if frames {
-            let mut answer = [0; FRAME_SAMPLES];
-            for tick in 0..FRAMES {
-                bot.on_frame(tick, &[0; FRAME_SAMPLES], FrameKind::Audio, &mut answer).map_err(failed("on-frame"))?;
+            self.try_frames(&mut bot, 0).map_err(failed("on-frame"))?;
+        }
+        for (tick, key) in ['1', '#'].into_iter().enumerate() {
+            bot.on_event(Event::Digit { key, tick: DRY_RUN_FRAMES + tick as u64 }).map_err(failed("on-event"))?;
+        }
+        if let Some(state) = bot.save().map_err(failed("save"))? {
+            // A refusal here means that live calls will stay where they are.
+            let moved = self.try_start(StartReason::Moved(state)).map_err(failed("start, moved"))?;
+            if let Some((mut moved, true)) = moved {
+                self.try_frames(&mut moved, DRY_RUN_FRAMES).map_err(failed("on-frame, moved"))?;
             }
         }
-        bot.on_event(Event::Digit { key: '1', tick: FRAMES }).map_err(failed("on-event"))?;
-        bot.save().map_err(failed("save"))?;
         let hangup = Event::Hangup { by: "caller".to_owned(), cause: "bye".to_owned() };
         bot.on_event(hangup).map_err(failed("on-event"))
+    }
+
+    /// With whether it wants frames. None: it refused.
+    fn try_start(&self, reason: StartReason) -> Result<Option<(Instance, bool)>, Fault> {
+        let mut bot = self.instantiate(Box::new(InertPort::default()), self.engine().limits().memory_bytes)?;
+        let call = CallInfo { id: "dry-run".to_owned(), called: self.name().to_owned(), ..CallInfo::default() };
+        Ok(match bot.start(&call, "{}", reason)? {
+            Started::Accepted { frames, .. } => Some((bot, frames)),
+            Started::Refused { .. } => None,
+        })
+    }
+
+    fn try_frames(&self, bot: &mut Instance, first: u64) -> Result<(), Fault> {
+        let mut answer = [0; FRAME_SAMPLES];
+        for tick in first..first + DRY_RUN_FRAMES {
+            bot.begin_tick();
+            bot.on_frame(tick, &[0; FRAME_SAMPLES], FrameKind::Audio, &mut answer)?;
+        }
+        Ok(())
     }
 
     /// Seen by tests: whether the compiled code is still held by anyone.

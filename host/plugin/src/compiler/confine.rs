@@ -9,6 +9,9 @@ use seccompiler::{
 use std::collections::BTreeMap;
 use std::io;
 
+/// Like the slow lane's: a tenth of what a program of normal priority gets beside it.
+const NICE: libc::c_int = 10;
+
 /// Confines this process for the rest of its life: descriptors 0, 1 and 2 only, lowest priority, hard limits of processor time and
 /// address space, no files, no sockets, no further processes, no executable memory. Once, from its only thread.
 /// Returns what this kernel does not support, a line each. Errors: a limit could not be set; nothing must be compiled then.
@@ -41,14 +44,22 @@ fn close_descriptors() -> io::Result<()> {
     result(unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) })
 }
 
-/// Nice 19, and SCHED_IDLE: it runs when nobody else wants the processor.
+/// Behind all that serves calls, and SCHED_IDLE: it runs when nobody else wants the processor, until [`step_up`].
 fn step_back() -> io::Result<()> {
     // SAFETY: plain calls about this process, with a struct of ours.
     unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, 19);
+        libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
         let none = libc::sched_param { sched_priority: 0 };
         result(libc::sched_setscheduler(0, libc::SCHED_IDLE, &none).into())
     }
+}
+
+/// A child that has waited long enough gets a small share of a busy processor: without one an upload would wait until the host is idle.
+/// Errors: this user may not; then it goes on waiting.
+pub(super) fn step_up(child: u32) -> io::Result<()> {
+    let none = libc::sched_param { sched_priority: 0 };
+    // SAFETY: a plain call with a struct of ours.
+    result(unsafe { libc::sched_setscheduler(child as libc::pid_t, libc::SCHED_OTHER, &none) }.into())
 }
 
 fn limit_resources(cpu_seconds: u32, memory_bytes: u64) -> io::Result<()> {

@@ -19,11 +19,13 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// What of the child's stderr is read. Its own lines are far shorter.
 const STDERR_BYTES_MAX: u64 = 16 << 10;
 const REASON_CHARS_MAX: usize = 1000;
+/// How long a child runs only when nobody else wants the processor.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why there is no compiled code: one line each, for the uploader unless said otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -169,7 +171,11 @@ impl Compiler {
             let (ended, waiting) = mpsc::channel::<()>();
             let (wall, running) = (self.limits.wall, &running);
             let deadline = move || {
-                let out_of_time = waiting.recv_timeout(wall) == Err(mpsc::RecvTimeoutError::Timeout);
+                let passes = |time| waiting.recv_timeout(time) == Err(mpsc::RecvTimeoutError::Timeout);
+                let out_of_time = passes(PATIENCE.min(wall)) && {
+                    running.step_up();
+                    passes(wall.saturating_sub(PATIENCE))
+                };
                 if out_of_time {
                     running.kill();
                 }
@@ -245,6 +251,12 @@ impl Running {
     /// By its handle, so never another process that got its number. Failing means that it has ended.
     fn kill(&self) {
         let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).kill();
+    }
+
+    /// Not permitted: it goes on as it is.
+    fn step_up(&self) {
+        let child = self.0.lock().unwrap_or_else(PoisonError::into_inner).id();
+        let _ = confine::step_up(child);
     }
 
     fn wait(&self) -> io::Result<ExitStatus> {

@@ -114,11 +114,17 @@ fn a_refusal_in_the_dry_run_is_an_answer_like_any_other() {
 
 #[test]
 fn a_fault_in_the_dry_run_names_the_step() {
-    let steps: [(Source<'_>, &str); 4] = [
+    let moved_start = "(if (i32.eq (local.get 12) (i32.const 1)) (then unreachable))";
+    let at_tick = |tick| format!("(if (i64.ge_u (local.get $tick) (i64.const {tick})) (then unreachable))");
+    let (last_frame, moved_frame) = (at_tick(49), at_tick(99));
+    let steps: [(Source<'_>, &str); 7] = [
         (Source { start: "unreachable", ..ECHO }, "start"),
         (Source { on_frame: "unreachable", ..ECHO }, "on-frame"),
         (Source { on_event: "unreachable", ..ECHO }, "on-event"),
         (Source { save: "unreachable", ..ECHO }, "save"),
+        (Source { on_frame: &last_frame, ..ECHO }, "on-frame"),
+        (Source { start: moved_start, ..ECHO }, "start, moved"),
+        (Source { on_frame: &moved_frame, ..ECHO }, "on-frame, moved"),
     ];
     for (source, step) in steps {
         let line = load(&source.component()).try_out().expect_err("faults").to_string();
