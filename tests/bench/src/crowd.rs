@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
+use crate::leg::Ports;
 use crate::tally::{Clock, Heard};
 use crate::traffic::Traffic;
 use crate::uac::{Lost, Uac};
@@ -55,6 +56,7 @@ impl Crowd {
             let traffic = Traffic::start(clock);
             let mut uac = Uac::connect(host, None, &called)?;
             uac.tolerant = true;
+            uac.ports = Ports::sparse();
             uac.place(calls, IN_FLIGHT, &mut |leg| {
                 traffic.add(leg);
                 Ok(())

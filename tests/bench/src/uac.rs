@@ -48,7 +48,7 @@ pub struct Uac {
     name: String,
     host: SocketAddr,
     calls: Vec<State>,
-    ports: Ports,
+    pub ports: Ports,
     /// Where the sound of calls goes that nobody listens to.
     sink: UdpSocket,
     /// Calls that the host refuses or ends are noted in `lost`; without this they end the measurement.
