@@ -76,7 +76,11 @@ fn run(orders: &Receiver<Order>, clock: &Clock) -> Vec<Leg> {
                     legs.iter_mut().flatten().for_each(|leg| leg.returned.make_room(frames));
                 }
                 Order::Hush => hushed = true,
-                Order::Stop => return legs.into_iter().flatten().collect(),
+                Order::Stop => {
+                    let mut legs: Vec<Leg> = legs.into_iter().flatten().collect();
+                    legs.iter_mut().for_each(|leg| leg.drain(usize::MAX, clock));
+                    return legs;
+                }
             }
         }
         let measured = interval.is_some_and(|(from, until)| due >= from && due < until);

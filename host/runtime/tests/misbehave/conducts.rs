@@ -35,7 +35,7 @@ pub const CONDUCTS: &[(&str, &[&str], Outcome)] = &[
     ("save-65537", FOR_2_S, Well("caller", None)),
     ("save-huge", FOR_2_S, Well("caller", None)),
     ("save-1-gib", FOR_2_S, Well("caller", None)),
-    ("grow-table", FOR_10_S, Fallback("bot-fault", "trapped")),
+    ("grow-table", FOR_10_S, Fallback("bot-fault", "16 MiB of memory")),
     ("grow-memory", FOR_10_S, Fallback("bot-fault", "16 MiB of memory")),
     ("memory-fill", FOR_10_S, Fallback("bot-fault", "50 ms of CPU")),
     ("recurse", FOR_10_S, Fallback("bot-fault", "trapped")),

@@ -41,7 +41,7 @@ pub enum Conduct {
     Wait,
     /// The same, on a list of them.
     Poll,
-    /// Asks again and again whether something is ready, and never stops.
+    /// Polls what is ready at once, again and again, and never stops.
     PollForEver,
     /// At the answer: four million samples in one write, more than one call may hand over.
     HugeWrite,
