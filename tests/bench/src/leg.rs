@@ -9,7 +9,7 @@ use webrtc_srtp::context::Context as SrtpContext;
 use webrtc_srtp::protection_profile::ProtectionProfile;
 
 use crate::sdp::Key;
-use crate::tally::{Clock, Returned, Sample};
+use crate::tally::{Clock, Heard, Returned, Sample};
 
 const HEADER_BYTES: usize = 12;
 const PACKET_BYTES: usize = HEADER_BYTES + 160;
@@ -38,6 +38,11 @@ impl Ports {
         Ports((FIRST_PORT..=LAST_PORT).step_by(2))
     }
 
+    /// One pair in eight, so that whoever else looks for ports there finds some soon.
+    pub fn sparse() -> Ports {
+        Ports((FIRST_PORT..=LAST_PORT).step_by(16))
+    }
+
     fn next(&mut self) -> Option<(UdpSocket, UdpSocket)> {
         let bind = |port: u16| {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?;
@@ -58,6 +63,7 @@ pub struct Leg {
     srtp: Option<Box<Srtp>>,
     pub sample: Option<Box<Sample>>,
     pub returned: Returned,
+    pub heard: Heard,
 }
 
 impl Leg {
@@ -81,11 +87,17 @@ impl Leg {
             srtp: None,
             sample: None,
             returned: Returned::default(),
+            heard: Heard::default(),
         })
     }
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Packets that it sent.
+    pub fn sent(&self) -> u32 {
+        self.next_index
     }
 
     /// The other side is known. `keys`: ours and theirs.
@@ -124,12 +136,17 @@ impl Leg {
     /// One tick: what came back is noted, the next frame is sent. `measured`: frames sent now count.
     pub fn tick(&mut self, due: Instant, measured: bool, clock: &Clock) {
         let drained = if self.next_index.is_multiple_of(DRAIN_EVERY_FRAMES) { DRAINED_MAX } else { 1 };
-        for _ in 0..drained {
+        self.drain(drained, clock);
+        self.send(due, measured, clock);
+    }
+
+    /// Takes what has come, so many packets at most.
+    pub fn drain(&mut self, packets_max: usize, clock: &Clock) {
+        for _ in 0..packets_max {
             if !self.receive(clock) {
                 break;
             }
         }
-        self.send(due, measured, clock);
     }
 
     fn send(&mut self, due: Instant, measured: bool, clock: &Clock) {
@@ -182,6 +199,7 @@ impl Leg {
         if packet.len() != PACKET_BYTES || packet[1] & 0x7f != PCMA {
             return true;
         }
+        self.heard.packet(u16::from_be_bytes([packet[2], packet[3]]));
         let number = |at: usize| packet[at..at + 4].iter().fold(0, |all, &byte| all << 8 | u32::from(byte));
         let index = number(MARK + 4);
         let echoed = number(MARK) == self.number && number(MARK + 8) == !index;

@@ -1,25 +1,8 @@
-//! The load generator: places calls over a few shared connections, sends and receives 50 packets a second for each, and
-//! says what came back, when, and what the measured process paid for it. Also the floor: an echo of UDP without a call around it.
-//!
-//! It never judges (that is `cargo xtask bench`), and it never runs in the process that it measures.
-//! Start reading at `run`: the story of one measurement; `traffic` is the hot loop, `tally` what it writes down.
+//! `loadgen`: the load generator as a program, so that it never runs in the process that it measures. See the library.
 
-mod certificate;
-mod connection;
-mod echo;
-mod figures;
-mod leg;
-mod measured;
-mod phases;
-mod run;
-mod sdp;
-mod tally;
-mod traffic;
-mod uac;
-
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use bench::{Load, certificate, echo, measured, run};
 use clap::Parser;
 
 #[derive(Parser)]
@@ -36,32 +19,6 @@ enum Command {
 struct Echo {
     #[arg(long)]
     legs: usize,
-}
-
-#[derive(clap::Args)]
-pub struct Load {
-    /// The process that is measured.
-    #[arg(long)]
-    pid: u32,
-    #[arg(long)]
-    calls: usize,
-    #[arg(long)]
-    seconds: u64,
-    /// Where the host listens for SIP.
-    #[arg(long, required_unless_present = "echo_port")]
-    sip: Option<SocketAddr>,
-    /// SIP over TLS, trusting this certificate only; and SRTP.
-    #[arg(long, value_name = "PEM", requires = "sip")]
-    srtp: Option<PathBuf>,
-    /// The called bot.
-    #[arg(long, default_value = "echo")]
-    bot: String,
-    /// The bot's budget in ms: from the arrival of a frame at the bot to the departure of its answer.
-    #[arg(long, default_value_t = 10)]
-    budget_ms: u32,
-    /// No SIP: the first port of an `echo`.
-    #[arg(long, conflicts_with = "sip")]
-    echo_port: Option<u16>,
 }
 
 fn main() -> anyhow::Result<()> {

@@ -66,6 +66,31 @@ impl Returned {
     }
 }
 
+/// Packets from the host by their sequence numbers, whatever is in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    pub packets: u64,
+    /// First and highest so far, counted on beyond 16 bits.
+    span: Option<(u64, u64)>,
+}
+
+impl Heard {
+    pub fn packet(&mut self, sequence: u16) {
+        self.packets += 1;
+        let (_, highest) = self.span.get_or_insert((sequence.into(), sequence.into()));
+        // Older ones, which a network may deliver late, move nothing.
+        let ahead = sequence.wrapping_sub(*highest as u16);
+        if ahead < 1 << 15 {
+            *highest += u64::from(ahead);
+        }
+    }
+
+    /// Sent by the host, as its numbers say, and not heard. The host's own skipped ticks take no number.
+    pub fn lost(&self) -> u64 {
+        self.span.map_or(0, |(first, highest)| (highest - first + 1).saturating_sub(self.packets))
+    }
+}
+
 /// More frames than are ever under way.
 const UNDER_WAY: usize = 256;
 
@@ -100,6 +125,22 @@ impl Sample {
         let (sent, when) = self.sent[index as usize % UNDER_WAY];
         if sent == index {
             self.round_trips.push((at, at - when));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_that_was_not_heard_is_lost_over_a_wrap_too() {
+        for (sequences, lost) in
+            [(&[][..], 0), (&[7], 0), (&[65_534, 65_535, 0, 1], 0), (&[65_534, 1], 2), (&[5, 7, 6], 0), (&[5, 7], 1)]
+        {
+            let mut heard = Heard::default();
+            sequences.iter().for_each(|sequence| heard.packet(*sequence));
+            assert_eq!((heard.packets, heard.lost()), (sequences.len() as u64, lost), "{sequences:?}");
         }
     }
 }

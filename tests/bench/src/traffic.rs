@@ -13,6 +13,8 @@ use crate::tally::Clock;
 enum Order {
     Start(Box<Leg>),
     Measure(Instant, Instant),
+    /// Nothing is sent any more; what comes is still taken.
+    Hush,
     Stop,
 }
 
@@ -38,6 +40,11 @@ impl Traffic {
         self.order(Order::Measure(from, until));
     }
 
+    /// From now on it only listens.
+    pub fn hush(&self) {
+        self.order(Order::Hush);
+    }
+
     /// Gives the legs back, their sockets still open.
     pub fn stop(self) -> Result<Vec<Leg>> {
         self.order(Order::Stop);
@@ -53,7 +60,7 @@ impl Traffic {
 fn run(orders: &Receiver<Order>, clock: &Clock) -> Vec<Leg> {
     let mut legs: [Vec<Leg>; PHASES as usize] = Default::default();
     let mut interval = None;
-    let mut started = 0;
+    let (mut started, mut hushed) = (0, false);
     let mut phases = Phases::new();
     loop {
         let (phase, due) = phases.wait();
@@ -68,12 +75,20 @@ fn run(orders: &Receiver<Order>, clock: &Clock) -> Vec<Leg> {
                     let frames = until.saturating_duration_since(from).div_duration_f64(TICK) as usize + 2;
                     legs.iter_mut().flatten().for_each(|leg| leg.returned.make_room(frames));
                 }
-                Order::Stop => return legs.into_iter().flatten().collect(),
+                Order::Hush => hushed = true,
+                Order::Stop => {
+                    let mut legs: Vec<Leg> = legs.into_iter().flatten().collect();
+                    legs.iter_mut().for_each(|leg| leg.drain(usize::MAX, clock));
+                    return legs;
+                }
             }
         }
         let measured = interval.is_some_and(|(from, until)| due >= from && due < until);
         for leg in &mut legs[(phase % PHASES) as usize] {
-            leg.tick(due, measured, clock);
+            match hushed {
+                false => leg.tick(due, measured, clock),
+                true => leg.drain(1, clock),
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The callers' signalling: INVITE, ACK and BYE of all calls over a few connections. Our own, because an answer is all it wants:
-//! whatever else happens to a call ends the measurement.
+//! whatever else happens to a call ends the measurement, unless the measurement is about that.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,9 @@ enum State {
     /// The INVITE is out.
     Calling {
         since: Instant,
-        leg: Box<Leg>,
+        target: String,
+        /// None: nobody listens to this call.
+        leg: Option<Box<Leg>>,
     },
     Up {
         to: String,
@@ -31,13 +33,27 @@ enum State {
     Over,
 }
 
+/// What became of a call that was not ended by us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    Refused { number: usize, status: u16, phrase: String },
+    EndedByHost { number: usize },
+}
+
 pub struct Uac {
     connections: Vec<Connection>,
     secure: bool,
     bot: String,
+    /// Tells the calls of one UAC from those of another: the host part of Call-ID.
+    name: String,
     host: SocketAddr,
     calls: Vec<State>,
-    ports: Ports,
+    pub ports: Ports,
+    /// Where the sound of calls goes that nobody listens to.
+    sink: UdpSocket,
+    /// Calls that the host refuses or ends are noted in `lost`; without this they end the measurement.
+    pub tolerant: bool,
+    pub lost: Vec<Lost>,
     /// From INVITE to 200, of each call in order. Units: ns.
     pub setups: Vec<i64>,
 }
@@ -47,27 +63,71 @@ impl Uac {
     pub fn connect(host: SocketAddr, certificate: Option<&Path>, bot: &str) -> Result<Uac> {
         let tls = certificate.map(connection::tls).transpose()?;
         let connections = (0..CONNECTIONS).map(|_| Connection::open(host, tls.as_ref())).collect::<Result<_>>()?;
-        let (secure, bot) = (tls.is_some(), bot.to_owned());
-        Ok(Uac { connections, secure, bot, host, calls: Vec::new(), ports: Ports::new(), setups: Vec::new() })
+        let sink = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let name = format!("bench-{}", sink.local_addr()?.port());
+        Ok(Uac {
+            connections,
+            secure: tls.is_some(),
+            bot: bot.to_owned(),
+            name,
+            host,
+            calls: Vec::new(),
+            ports: Ports::new(),
+            sink,
+            tolerant: false,
+            lost: Vec::new(),
+            setups: Vec::new(),
+        })
     }
 
     /// Places further calls until there are `calls` of them, at most `in_flight` at a time; legs that are up go to `up`.
     pub fn place(&mut self, calls: usize, in_flight: usize, up: &mut dyn FnMut(Leg) -> Result<()>) -> Result<()> {
         let mut last_answer = Instant::now();
         loop {
-            let answered = self.setups.len();
+            let open = self.calling();
+            let answered = self.calls.len() - open;
             while self.calls.len() < calls && self.calls.len() < answered + in_flight {
-                self.invite()?;
+                let leg = Leg::bind(self.calls.len(), &mut self.ports)?;
+                self.invite(&self.bot.clone(), Some(Box::new(leg)))?;
             }
             if answered == calls {
                 return Ok(());
             }
             self.exchange(Duration::from_millis(100), up)?;
-            if self.setups.len() > answered {
+            if self.calling() != open {
                 last_answer = Instant::now();
             }
             ensure!(last_answer.elapsed() < PATIENCE, "{answered} of {calls} calls were answered, and then none");
         }
+    }
+
+    /// Places one call that nobody listens to; its number.
+    pub fn dial(&mut self, called: &str) -> Result<usize> {
+        self.invite(called, None)?;
+        Ok(self.calls.len() - 1)
+    }
+
+    /// Waits for the answer to one call; whether it is up.
+    pub fn await_answer(&mut self, number: usize) -> Result<bool> {
+        let deadline = Instant::now() + PATIENCE;
+        while matches!(self.calls[number], State::Calling { .. }) {
+            ensure!(Instant::now() < deadline, "no answer to {}", self.call_id(number));
+            self.exchange(Duration::from_millis(100), &mut |_| Ok(()))?;
+        }
+        Ok(self.is_up(number))
+    }
+
+    pub fn is_up(&self, number: usize) -> bool {
+        matches!(self.calls[number], State::Up { .. })
+    }
+
+    /// As it stands in the host's summary.
+    pub fn call_id(&self, number: usize) -> String {
+        format!("{number}@{}", self.name)
+    }
+
+    fn calling(&self) -> usize {
+        self.calls.iter().filter(|call| matches!(call, State::Calling { .. })).count()
     }
 
     /// Answers what the host asks for meanwhile. Errors: a call ended.
@@ -81,14 +141,17 @@ impl Uac {
         }
     }
 
-    /// Ends all calls.
+    /// Ends all calls that are up.
     pub fn hang_up(&mut self, in_flight: usize) -> Result<()> {
         let mut next = 0;
         let deadline = Instant::now() + PATIENCE + Duration::from_millis(5) * self.calls.len() as u32;
         loop {
-            let ending = self.calls.iter().filter(|call| matches!(call, State::Ending)).count();
-            for _ in ending..in_flight.min(ending + self.calls.len() - next) {
-                self.bye(next)?;
+            let mut ending = self.calls.iter().filter(|call| matches!(call, State::Ending)).count();
+            while ending < in_flight && next < self.calls.len() {
+                if self.is_up(next) {
+                    self.bye(next)?;
+                    ending += 1;
+                }
                 next += 1;
             }
             if self.calls.iter().all(|call| matches!(call, State::Over)) {
@@ -103,21 +166,22 @@ impl Uac {
         if self.secure { "tls" } else { "tcp" }
     }
 
-    fn invite(&mut self) -> Result<()> {
+    fn invite(&mut self, called: &str, leg: Option<Box<Leg>>) -> Result<()> {
         let number = self.calls.len();
-        let leg = Box::new(Leg::bind(number, &mut self.ports)?);
-        let body = sdp::offer(number, leg.port(), self.secure.then(|| key(number)).as_ref());
+        let port = leg.as_ref().map_or(self.sink.local_addr()?.port(), |leg| leg.port());
+        let body = sdp::offer(number, port, self.secure.then(|| key(number)).as_ref());
         let local = self.connections[number % CONNECTIONS].local()?;
-        let target = format!("sip:{}@{};transport={}", self.bot, self.host, self.scheme());
-        let to = format!("<sip:{}@{}>", self.bot, self.host);
+        let target = format!("sip:{called}@{};transport={}", self.host, self.scheme());
+        let to = format!("<sip:{called}@{}>", self.host);
         let more =
             format!("Contact: <sip:{number}@{local};transport={}>\r\nContent-Type: application/sdp\r\n", self.scheme());
         let message = self.request("INVITE", 1, "1", number, &target, &to, &more, &body)?;
-        self.calls.push(State::Calling { since: Instant::now(), leg });
+        self.calls.push(State::Calling { since: Instant::now(), target, leg });
         self.connections[number % CONNECTIONS].send(message.as_bytes())
     }
 
-    fn bye(&mut self, number: usize) -> Result<()> {
+    /// Ends one call that is up.
+    pub fn bye(&mut self, number: usize) -> Result<()> {
         let State::Up { to, target } = std::mem::replace(&mut self.calls[number], State::Ending) else {
             bail!("call {number} is not up");
         };
@@ -139,16 +203,17 @@ impl Uac {
     ) -> Result<String> {
         let local = self.connections[number % CONNECTIONS].local()?;
         let via = self.scheme().to_uppercase();
+        let call_id = self.call_id(number);
         Ok(format!(
             "{method} {target} SIP/2.0\r\nVia: SIP/2.0/{via} {local};branch=z9hG4bK-{number}-{branch}\r\nMax-Forwards: 70\r\n\
-             From: <sip:+4930{number:06}@{local}>;tag=caller-{number}\r\nTo: {to}\r\nCall-ID: {number}@bench\r\n\
+             From: <sip:+4930{number:06}@{local}>;tag=caller-{number}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n\
              CSeq: {cseq} {method}\r\n{more}Content-Length: {}\r\n\r\n{body}",
             body.len()
         ))
     }
 
     /// Waits for the host to say something, at most so long, and takes it.
-    fn exchange(&mut self, wait: Duration, up: &mut dyn FnMut(Leg) -> Result<()>) -> Result<()> {
+    pub fn exchange(&mut self, wait: Duration, up: &mut dyn FnMut(Leg) -> Result<()>) -> Result<()> {
         let watched = self.connections.iter().map(|connection| libc::pollfd {
             fd: connection.descriptor(),
             events: libc::POLLIN | if connection.wants_write() { libc::POLLOUT } else { 0 },
@@ -173,20 +238,25 @@ impl Uac {
         Ok(())
     }
 
+    /// The number of a call of ours.
+    fn number(&self, call_id: &str) -> Result<usize> {
+        let number = call_id.split('@').next().and_then(|number| number.parse::<usize>().ok());
+        number.filter(|number| *number < self.calls.len()).context("a message about no call of ours")
+    }
+
     fn take_response(&mut self, response: &Response, up: &mut dyn FnMut(Leg) -> Result<()>) -> Result<()> {
         if response.status() < 200 {
             return Ok(());
         }
-        let number = response.call_id().split('@').next().and_then(|number| number.parse::<usize>().ok());
-        let number = number.filter(|number| *number < self.calls.len()).context("a response to nobody")?;
-        ensure!(response.status() < 300, "call {number}: {} {}", response.status(), response.phrase());
+        let number = self.number(response.call_id())?;
         match std::mem::replace(&mut self.calls[number], State::Over) {
-            State::Calling { since, leg } => {
+            State::Calling { target, .. } if response.status() >= 300 => self.refused(number, &target, response),
+            State::Calling { since, leg, .. } => {
                 self.setups.push(since.elapsed().as_nanos() as i64);
-                self.establish(number, *leg, response, up)
+                self.establish(number, leg, response, up)
             }
             State::Ending => Ok(()),
-            // A 200 that was sent again before our ACK arrived.
+            // A 200 that was sent again before our ACK arrived; an answer to the BYE that crossed the host's.
             state => {
                 self.calls[number] = state;
                 Ok(())
@@ -194,10 +264,21 @@ impl Uac {
         }
     }
 
+    /// Source: RFC 3261 17.1.1.3, the ACK of the same transaction.
+    fn refused(&mut self, number: usize, target: &str, response: &Response) -> Result<()> {
+        let (status, phrase) = (response.status(), response.phrase().into_owned());
+        ensure!(self.tolerant, "call {number}: {status} {phrase}");
+        let to = response.headers().get_text(HeaderName::To).context("no To")?.into_owned();
+        let message = self.request("ACK", 1, "1", number, target, &to, "", "")?;
+        self.connections[number % CONNECTIONS].send(message.as_bytes())?;
+        self.lost.push(Lost::Refused { number, status, phrase });
+        Ok(())
+    }
+
     fn establish(
         &mut self,
         number: usize,
-        mut leg: Leg,
+        leg: Option<Box<Leg>>,
         response: &Response,
         up: &mut dyn FnMut(Leg) -> Result<()>,
     ) -> Result<()> {
@@ -210,9 +291,10 @@ impl Uac {
         self.calls[number] = State::Up { to, target };
         let answer = sdp::read_answer(response.body())?;
         ensure!(answer.key.is_some() == self.secure, "call {number}: SRTP was not answered as it was offered");
+        let Some(mut leg) = leg else { return Ok(()) };
         let ours = key(number);
         leg.connect(answer.rtp_port, answer.key.as_ref().map(|theirs| (&ours, theirs)))?;
-        up(leg)
+        up(*leg)
     }
 
     fn take_request(&mut self, connection: usize, request: &Request) -> Result<()> {
@@ -223,8 +305,13 @@ impl Uac {
             }
         }
         self.connections[connection].send((answer + "Content-Length: 0\r\n\r\n").as_bytes())?;
-        let method = request.method().as_str();
-        ensure!(method != "BYE", "the host ended call {}", request.call_id());
+        if request.method().as_str() == "BYE" {
+            ensure!(self.tolerant, "the host ended call {}", request.call_id());
+            let number = self.number(request.call_id())?;
+            if let State::Up { .. } = std::mem::replace(&mut self.calls[number], State::Over) {
+                self.lost.push(Lost::EndedByHost { number });
+            }
+        }
         Ok(())
     }
 }

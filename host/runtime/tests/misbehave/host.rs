@@ -1,11 +1,14 @@
 //! The host under test, with one bot that echoes and one that misbehaves as its called number says.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use crate::bots::{ECHO, Source};
 
 /// Only a hang takes as long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,6 +36,9 @@ impl Host {
             std::fs::copy(built.join(from), bots.join(name))
                 .unwrap_or_else(|error| panic!("target/{from}: {error}; run `cargo xtask bots --tests`"));
         }
+        for (name, bot) in text_bots() {
+            std::fs::write(bots.join(format!("{name}.wasm")), bot.component()).unwrap();
+        }
         write_prompt(&folder.join("sorry.wav"));
         std::fs::write(folder.join("patchbay.toml"), configuration()).unwrap();
         let log = std::fs::File::create(folder.join("host.log")).unwrap();
@@ -55,7 +61,7 @@ impl Host {
                 self.uri_end = format!("@{address};transport=tcp");
             }
             if let Some(bots) = line.strip_prefix("ready bots=") {
-                return assert_eq!(bots, "echo,misbehave");
+                return assert_eq!(bots, "echo,grow-table,misbehave,save-1-gib");
             }
         }
         panic!("it never was ready: {}", self.log());
@@ -63,6 +69,11 @@ impl Host {
 
     pub fn uri(&self, called: &str) -> String {
         format!("sip:{called}{}", self.uri_end)
+    }
+
+    /// Where it listens for SIP.
+    pub fn sip(&self) -> SocketAddr {
+        self.uri_end.trim_start_matches('@').split(';').next().and_then(|address| address.parse().ok()).unwrap()
     }
 
     pub fn folder(&self) -> &Path {
@@ -110,6 +121,17 @@ impl Drop for Host {
     }
 }
 
+/// What no Rust says: bots in WebAssembly text. They too behave while the host tries them out, in the call `dry-run`.
+fn text_bots() -> [(&'static str, Source<'static>); 2] {
+    let items = "(table $t 0 funcref) (global $real (mut i32) (i32.const 0))";
+    let bot = Source { items, start: "(global.set $real (i32.ne (local.get 1) (i32.const 7)))", ..ECHO };
+    // Beyond its limit the host gives no more, and this one does not take that well.
+    let grows = "(if (global.get $real) (then (if
+        (i32.eq (table.grow $t (ref.null func) (i32.const 10000)) (i32.const -1)) (then unreachable))))";
+    let claims = "(if (global.get $real) (then (i32.store (i32.const 24) (i32.const 0x40000000))))";
+    [("grow-table", Source { on_frame: grows, ..bot }), ("save-1-gib", Source { save: claims, ..bot })]
+}
+
 fn configuration() -> String {
     let mut text = r#"
         bots = "bots"
@@ -134,6 +156,11 @@ fn configuration() -> String {
         fallback_prompt = "sorry.wav"
     "#
     .to_owned();
+    for (name, _) in text_bots() {
+        text += &format!(
+            "[[routes]]\ncalled = \"{name}\"\nplugin = \"{name}\"\ntenant = \"rascals\"\nfallback_prompt = \"sorry.wav\"\n"
+        );
+    }
     for conduct in BARE {
         text += &format!(
             "[[routes]]\ncalled = \"bare-{conduct}\"\nplugin = \"misbehave\"\nconfig = {{ conduct = \"{conduct}\" }}\n"

@@ -1,6 +1,10 @@
 //! Bots that misbehave in real calls: what their own caller hears, and that nobody else notices.
-//! The host is the real binary, the callers are `patchbay call`. What is asserted are counts, never wall-clock times.
+//! The host is the real binary, the callers are `patchbay call`, the neighbours those of the bench. What is asserted are counts, never
+//! wall-clock times: how late neighbours are is for `cargo xtask bench hosting --only isolation` to measure.
 
+#[allow(dead_code)]
+#[path = "../../../plugin/tests/plugin/bots.rs"]
+mod bots;
 mod callers;
 mod conducts;
 mod host;

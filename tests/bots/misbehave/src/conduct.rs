@@ -31,14 +31,18 @@ pub enum Conduct {
     FillMemory,
     /// Recurses until the stack is gone.
     Recurse,
-    /// Answers 159 samples.
-    WrongLength,
+    /// Answers so many samples, and not 160.
+    WrongLength(usize),
     /// Answers a million samples.
     HugeFrame,
     /// `std::thread::sleep`, which on a target without WASI is a trap of its own.
     Sleep,
-    /// Blocks in wasi:io/poll.
+    /// Blocks in wasi:io/poll, on one thing.
     Wait,
+    /// The same, on a list of them.
+    Poll,
+    /// Polls what is ready at once, again and again, and never stops.
+    PollForEver,
     /// At the answer: four million samples in one write, more than one call may hand over.
     HugeWrite,
     /// At the answer: a thousand lines of 64 KiB.
@@ -55,6 +59,12 @@ pub enum Conduct {
     ManyClears,
     /// At the answer: asks for 4 GiB of random bytes.
     HugeRandom,
+    /// At the answer: asks for a header, an attribute, a configuration value and a mark by names of 512 KiB each.
+    HugeNames,
+    /// At the answer: a name of 2 MiB, more than one call may hand over.
+    HugerName,
+    /// At the answer: a timer for half an eternity.
+    FarTimer,
     /// Each key keeps it busy as long as `Slow`.
     Deaf,
     /// Some 20 ms of CPU in each frame; `spin` in the configuration says how many steps.
@@ -68,8 +78,8 @@ pub enum Conduct {
     Hangup,
     /// Never says `done`.
     Linger,
-    /// Saves 1 MiB.
-    HugeSave,
+    /// Saves so many bytes.
+    Save(usize),
     /// Saves nothing.
     NoSave,
 }
@@ -93,15 +103,22 @@ const NAMES: &[(&str, Conduct)] = &[
     ("grow-memory", Conduct::GrowMemory),
     ("memory-fill", Conduct::FillMemory),
     ("recurse", Conduct::Recurse),
-    ("wrong-length", Conduct::WrongLength),
+    ("wrong-length", Conduct::WrongLength(159)),
+    ("frame-of-161", Conduct::WrongLength(161)),
+    ("frame-of-none", Conduct::WrongLength(0)),
     ("huge-frame", Conduct::HugeFrame),
     ("sleep", Conduct::Sleep),
     ("wait", Conduct::Wait),
+    ("poll", Conduct::Poll),
+    ("poll-for-ever", Conduct::PollForEver),
     ("huge-write", Conduct::HugeWrite),
     ("huge-log", Conduct::HugeLog),
     ("huge-note", Conduct::HugeNote),
     ("huge-digits", Conduct::HugeDigits),
     ("huge-random", Conduct::HugeRandom),
+    ("huge-names", Conduct::HugeNames),
+    ("huger-name", Conduct::HugerName),
+    ("far-timer", Conduct::FarTimer),
     ("many-timers", Conduct::ManyTimers),
     ("many-marks", Conduct::ManyMarks),
     ("many-clears", Conduct::ManyClears),
@@ -112,7 +129,8 @@ const NAMES: &[(&str, Conduct)] = &[
     ("hangup-in-start", Conduct::HangupInStart),
     ("hangup", Conduct::Hangup),
     ("linger", Conduct::Linger),
-    ("save-huge", Conduct::HugeSave),
+    ("save-65537", Conduct::Save((64 << 10) + 1)),
+    ("save-huge", Conduct::Save(1 << 20)),
     ("save-nothing", Conduct::NoSave),
 ];
 

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use patchbay_sdk::Call;
-use patchbay_sdk::bindings::patchbay::bot::{call as host, log, playout, random, timer};
+use patchbay_sdk::bindings::patchbay::bot::{call as host, config, log, playout, random, timer};
 
 use crate::conduct::Conduct;
 
@@ -33,6 +33,22 @@ pub fn at_answer(conduct: Conduct, call: &Call) {
         }
         Conduct::HugeRandom => {
             call.note("bytes", &random::bytes(u32::MAX).len().to_string());
+        }
+        Conduct::HugeNames => {
+            let name = "x".repeat(512 << 10);
+            let found = [
+                !host::header(&name).is_empty(),
+                host::attribute(&name).is_some(),
+                config::get(&name).is_some(),
+                playout::mark(&name).is_ok(),
+            ];
+            call.note("taken", &found.iter().filter(|found| **found).count().to_string());
+        }
+        Conduct::HugerName => {
+            call.note("taken", &host::header(&"x".repeat(2 << 20)).len().to_string());
+        }
+        Conduct::FarTimer => {
+            call.note("taken", &timer::set(u64::MAX / 2).is_ok().to_string());
         }
         Conduct::ManyTimers => {
             call.note("taken", &taken(MANY, |_| timer::set(60_000).is_ok()).to_string());
@@ -73,6 +89,19 @@ pub fn recurse(depth: u64) -> u64 {
 /// Blocks that long, as a language runtime's sleep does.
 pub fn wait(ms: u64) {
     waits::wasi::clocks::monotonic_clock::subscribe_duration(ms * 1_000_000).block();
+}
+
+/// As a runtime does that waits for several things.
+pub fn poll(ms: u64) {
+    let pollable = waits::wasi::clocks::monotonic_clock::subscribe_duration(ms * 1_000_000);
+    black_box(waits::wasi::io::poll::poll(&[&pollable]));
+}
+
+pub fn poll_for_ever() -> ! {
+    let ready = waits::wasi::clocks::monotonic_clock::subscribe_duration(0);
+    loop {
+        black_box(waits::wasi::io::poll::poll(&[&ready]));
+    }
 }
 
 mod waits {

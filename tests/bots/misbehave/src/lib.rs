@@ -13,7 +13,7 @@ mod excess;
 use std::hint::black_box;
 
 use conduct::{Conduct, Place};
-use patchbay_sdk::{Accept, Bot, Call, Event, FRAME_SAMPLES, Frame, HungUp, Refusal, Start, StartReason};
+use patchbay_sdk::{Accept, Bot, Call, Event, Frame, HungUp, Refusal, Start, StartReason};
 
 /// The call of the host that tries a component out before it serves it.
 const DRY_RUN: &str = "dry-run";
@@ -78,11 +78,13 @@ impl Bot for Misbehave {
             Conduct::Recurse => {
                 black_box(excess::recurse(frame.tick));
             }
-            Conduct::WrongLength => return Some(vec![0; FRAME_SAMPLES - 1]),
+            Conduct::WrongLength(samples) => return Some(vec![0; samples]),
             Conduct::HugeFrame => return Some(vec![0; 1 << 20]),
             Conduct::Slow => spin(self.spin_steps),
             Conduct::Sleep => std::thread::sleep(std::time::Duration::from_millis(100)),
             Conduct::Wait => excess::wait(100),
+            Conduct::Poll => excess::poll(100),
+            Conduct::PollForEver => excess::poll_for_ever(),
             _ => {}
         }
         Some(frame.samples)
@@ -130,7 +132,7 @@ impl Bot for Misbehave {
 
     fn save(&self) -> Option<Vec<u8>> {
         match self.conduct {
-            Conduct::HugeSave => Some(vec![1; 1 << 20]),
+            Conduct::Save(bytes) => Some(vec![1; bytes]),
             Conduct::Loop(Place::Save) => spin_for_ever(),
             Conduct::Trap(Place::Save) => panic!("told to trap in save"),
             Conduct::NoSave => None,
