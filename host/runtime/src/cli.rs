@@ -1,5 +1,7 @@
 //! The command line: what may be written, and nothing of what it does.
 
+mod operate;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,8 +10,12 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{HostPort, ListenUrl, Network, PortRange, Srtp};
 
+pub use operate::*;
+
 /// Source: sysexits.h, EX_USAGE. A wrong command line, or a configuration with mistakes.
 pub const EXIT_USAGE: u8 = 64;
+/// Source: sysexits.h, EX_UNAVAILABLE. The host that was to be operated is not reached.
+pub const EXIT_UNREACHED: u8 = 69;
 
 /// Answers phone calls and plugs each one into a bot: a WebAssembly component.
 #[derive(Debug, Parser)]
@@ -29,6 +35,8 @@ pub enum Command {
     PrintConfig(PrintConfigArgs),
     /// Places one call and says how it went.
     Call(Box<CallArgs>),
+    #[command(flatten)]
+    Operate(Operate),
     /// What the host runs to compile a component. Not for people.
     #[command(hide = true, disable_help_flag = true)]
     CompileComponent(CompileComponentArgs),
