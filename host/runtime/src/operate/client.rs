@@ -134,11 +134,14 @@ impl Client {
     }
 
     fn unreached(&self, error: &ureq::Error) -> Failure {
-        let mend = match error {
-            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
-                "is it https, and is its certificate one that --ca or the system trusts?"
-            }
-            _ => "does it run, and is this the address of its admin API?",
+        let is_tls = match error {
+            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => true,
+            ureq::Error::Io(error) => error.get_ref().is_some_and(|error| error.is::<rustls::Error>()),
+            _ => false,
+        };
+        let mend = match is_tls {
+            true => "is its certificate one that --ca or the system trusts?",
+            false => "does it run, and is this the address of its admin API?",
         };
         Failure::Unreached(format!("{} is not reached: {error}: {mend}", self.access.url))
     }

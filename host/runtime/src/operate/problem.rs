@@ -30,14 +30,17 @@ impl fmt::Display for Refusal {
             write!(f, " ({status})")?;
         }
         let problems = self.document["problems"].as_array().map_or(&[][..], Vec::as_slice);
-        if let Some(detail) = text("detail") {
+        let named: Vec<&str> = problems.iter().filter_map(|problem| problem["text"].as_str()).collect();
+        // It may be nothing but those, in one text.
+        let repeats = |detail: &String| !named.is_empty() && named.iter().all(|text| detail.contains(&plain(text)));
+        if let Some(detail) = text("detail").filter(|detail| !repeats(detail)) {
             write!(f, ": {detail}")?;
         }
         for problem in problems {
             let part = |key: &str| problem[key].as_str().map(plain).filter(|text| !text.is_empty());
             f.write_str("\n  ")?;
-            if let Some(path) = part("path") {
-                write!(f, "{path}: ")?;
+            if let Some(place) = part("place") {
+                write!(f, "{place}: ")?;
             }
             f.write_str(&part("text").unwrap_or_default())?;
             if let Some(hint) = part("hint") {
@@ -61,13 +64,16 @@ mod tests {
         let document = json!({
             "type": "about:blank", "title": "Invalid", "status": 400, "detail": "2 mistakes",
             "problems": [
-                {"path": "called.exact", "text": "is empty", "hint": "for every call write { prefix = \"\" }"},
-                {"path": "", "text": "no\u{1b}[2Jgood"},
+                {"place": "called.exact", "text": "is empty", "hint": "for every call write { prefix = \"\" }"},
+                {"place": "", "text": "no\u{1b}[2Jgood"},
             ],
         });
         let refusal = Refusal { document, retry_after: Some("3".into()) };
         let told = "Invalid (400): 2 mistakes\n  called.exact: is empty (for every call write { prefix = \"\" })\n  no\u{fffd}[2Jgood\n  try again in 3 s";
         assert_eq!(refusal.to_string(), told);
         assert_eq!(Refusal::new(json!({})).to_string(), "the host refuses");
+        let twice = json!({"title": "Invalid", "detail": "calls: 9 is too many (8 at most)",
+            "problems": [{"place": "calls", "text": "9 is too many", "hint": "8 at most"}]});
+        assert_eq!(Refusal::new(twice).to_string(), "Invalid\n  calls: 9 is too many (8 at most)", "told once");
     }
 }
