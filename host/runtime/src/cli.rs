@@ -1,5 +1,9 @@
 //! The command line: what may be written, and nothing of what it does.
 
+mod builds;
+mod operate;
+mod tenants;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,12 +12,21 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{HostPort, ListenUrl, Network, PortRange, Srtp};
 
+pub use builds::*;
+pub use operate::*;
+pub use tenants::*;
+
 /// Source: sysexits.h, EX_USAGE. A wrong command line, or a configuration with mistakes.
 pub const EXIT_USAGE: u8 = 64;
+/// Source: sysexits.h, EX_UNAVAILABLE. The host that was to be operated is not reached.
+pub const EXIT_UNREACHED: u8 = 69;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 refused or failed, 64 wrong usage or configuration, 69 the host to operate is not reached.";
 
 /// Answers phone calls and plugs each one into a bot: a WebAssembly component.
 #[derive(Debug, Parser)]
-#[command(name = "patchbay", version, max_term_width = 110)]
+#[command(name = "patchbay", version, max_term_width = 110, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -29,6 +42,8 @@ pub enum Command {
     PrintConfig(PrintConfigArgs),
     /// Places one call and says how it went.
     Call(Box<CallArgs>),
+    #[command(flatten)]
+    Operate(Operate),
     /// What the host runs to compile a component. Not for people.
     #[command(hide = true, disable_help_flag = true)]
     CompileComponent(CompileComponentArgs),

@@ -20,6 +20,7 @@ pub mod drain;
 pub mod hosting;
 mod media_shard;
 pub mod observe;
+pub mod operate;
 mod rtp_ports;
 pub mod said;
 pub mod serve;

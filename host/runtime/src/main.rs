@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Check(args) => run_check(&args),
         Command::PrintConfig(args) => print_config(&args),
         Command::Call(args) => call(&args),
+        Command::Operate(command) => runtime::operate::run(&command),
         Command::CompileComponent(args) => runtime::compile_child::run(&args),
     }
 }

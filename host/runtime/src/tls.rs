@@ -49,7 +49,8 @@ fn place(secret: &Secret) -> String {
     }
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+/// All certificates of a PEM file. Errors: it cannot be read, or holds none.
+pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let named = |error: String| format!("{}: {error}", path.display());
     let bytes = read_bounded(path, PEM_BYTES_MAX).map_err(named)?;
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();

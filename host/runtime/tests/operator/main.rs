@@ -6,3 +6,4 @@ mod calls;
 mod cli;
 mod config;
 mod examples;
+mod operate;
