@@ -88,9 +88,15 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     shared.connect(requests.clone());
     let hosting = tenancy.follow(canaries_failed).context("following tenants")?;
     if let Some(listen) = config.admin.listen {
-        let address = admin::serve(listen, metrics.clone(), readiness.clone())
-            .await
-            .with_context(|| format!("admin {listen}"))?;
+        let admin = admin::Admin {
+            listen,
+            tls: None,
+            metrics: metrics.clone(),
+            readiness: readiness.clone(),
+            hosting: None,
+            bounds: admin::Bounds::default(),
+        };
+        let address = admin::serve(admin).await.with_context(|| format!("admin {listen}"))?;
         say(format_args!("listening http://{address}"));
     }
     drop(hosting);

@@ -14,6 +14,7 @@ mod folder;
 mod host_key;
 mod model;
 mod name;
+mod overlap;
 mod plugin;
 mod problem;
 mod sqlite;
@@ -26,6 +27,7 @@ pub use folder::{FolderBot, FolderTenant, TenantFiles, read_folder, read_tenant}
 pub use host_key::HostKey;
 pub use model::*;
 pub use name::{Digest, Name};
+pub use overlap::Overlap;
 pub use plugin::{Activate, Canary, Generation, Live, LivePolicy, Plugin, RollBack, Version};
 pub use problem::{Problem, Problems, nearest};
 pub use sqlite::{Found, Settings, SqliteStore};

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::bounds::*;
 use crate::error::Result;
@@ -20,7 +21,7 @@ pub struct By {
     pub at_ms: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Tenant {
     pub name: Name,
     pub source: Source,
@@ -29,7 +30,7 @@ pub struct Tenant {
 }
 
 /// Who may change a tenant: one of the two, never both.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     Api,
@@ -38,7 +39,7 @@ pub enum Source {
 }
 
 /// What a tenant may use at most. A key that is left out has its default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quotas {
     /// Calls at a time.
@@ -103,7 +104,7 @@ impl Quotas {
 }
 
 /// Trunk and called number -> plugin, and what the call needs to know besides.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     pub name: Name,
@@ -116,6 +117,7 @@ pub struct Route {
     pub fallback: Option<Fallback>,
     /// Reaches the bot as JSON.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
     pub config: Map<String, Value>,
     /// 180 while the bot's `start` runs.
     #[serde(default)]
@@ -123,7 +125,7 @@ pub struct Route {
 }
 
 /// Which calls a route takes: `{"exact": "+912261234567"}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Called {
     /// The whole user part of the request-URI, its `+` and case kept.
@@ -135,6 +137,16 @@ pub enum Called {
 }
 
 impl Called {
+    /// Of a kind and its text, as [`kind`](Self::kind) and [`text`](Self::text) give them.
+    pub(crate) fn of(kind: &str, text: String) -> Option<Self> {
+        Some(match kind {
+            "exact" => Called::Exact(text),
+            "prefix" => Called::Prefix(text),
+            "uri" => Called::Uri(text),
+            _ => return None,
+        })
+    }
+
     pub fn kind(&self) -> &'static str {
         match self {
             Called::Exact(_) => "exact",
@@ -157,7 +169,7 @@ impl fmt::Display for Called {
 }
 
 /// What the caller hears instead of a bot that failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Fallback {
     /// The name of a sound that the host knows, then a BYE.
@@ -201,7 +213,7 @@ impl Route {
 }
 
 /// A value that comes in and never goes out by way of the API. Not shown by `Debug`, not to be serialised.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct SecretValue(String);
 
 impl SecretValue {
@@ -234,7 +246,7 @@ impl fmt::Debug for SecretValue {
 }
 
 /// What may be told of a secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Secret {
     pub name: Name,
     pub changed_at_ms: u64,
@@ -242,7 +254,7 @@ pub struct Secret {
 }
 
 /// One change, as it was made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntry {
     /// Grows by each change; never used twice.
     pub sequence: u64,
@@ -255,11 +267,12 @@ pub struct AuditEntry {
     pub subject: String,
     /// What else is worth telling; never a secret.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
     pub detail: Map<String, Value>,
 }
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     CreateTenant,
@@ -281,7 +294,7 @@ pub enum Action {
 }
 
 /// Numbers over all that a tenant stores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Usage {
     pub storage_bytes: u64,
     pub plugins: u64,

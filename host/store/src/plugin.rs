@@ -8,6 +8,7 @@
 //!     roll back         none             -> `previous` again, under a new number
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::bounds::*;
 use crate::error::{Error, Result};
@@ -16,7 +17,7 @@ use crate::name::{Digest, Name};
 use crate::problem::{Problem, Problems};
 
 /// One name under which a tenant uploads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Plugin {
     pub tenant: Name,
     pub name: Name,
@@ -30,7 +31,7 @@ pub struct Plugin {
 }
 
 /// An uploaded component. The same bytes uploaded twice are one version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Version {
     pub digest: Digest,
     pub bytes: u64,
@@ -41,7 +42,7 @@ pub struct Version {
 }
 
 /// One activated version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Generation {
     /// Grows by each activation of this plugin; never used twice.
     pub number: u64,
@@ -52,7 +53,7 @@ pub struct Generation {
     pub activated_by: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Canary {
     #[serde(flatten)]
     pub generation: Generation,
@@ -61,7 +62,7 @@ pub struct Canary {
 }
 
 /// What live calls do at an activation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Live {
     #[serde(default)]
@@ -71,7 +72,7 @@ pub struct Live {
     pub limit_s: Option<u32>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LivePolicy {
     /// They stay on their generation until they end.
@@ -81,7 +82,7 @@ pub enum LivePolicy {
     Move,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Activate {
     pub digest: Digest,
@@ -95,7 +96,7 @@ pub struct Activate {
     pub if_last_generation: Option<u64>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RollBack {
     #[serde(default)]

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::folder::FolderTenant;
 use crate::model::*;
 use crate::name::{Digest, Name};
+use crate::overlap::Overlap;
 use crate::plugin::{Activate, Plugin, RollBack, Version};
 use crate::token::{Scope, Token, TokenText};
 
@@ -20,8 +21,9 @@ pub trait Store: Send + Sync {
     fn tenant(&self, tenant: &str) -> Result<Tenant>;
     fn usage(&self, tenant: &str) -> Result<Usage>;
 
-    /// New, or in the place of the one of that name. Refused if the plugin is not there or another route has these calls.
-    fn put_route(&self, by: &By, tenant: &str, route: &Route) -> Result<()>;
+    /// New, or in the place of the one of that name. Refused if the plugin is not there, another route has these calls, or
+    /// `overlap` says so.
+    fn put_route(&self, by: &By, tenant: &str, route: &Route, overlap: Overlap) -> Result<()>;
     fn delete_route(&self, by: &By, tenant: &str, name: &str) -> Result<()>;
     /// In order of name.
     fn routes(&self, tenant: &str) -> Result<Vec<Route>>;

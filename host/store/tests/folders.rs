@@ -253,7 +253,7 @@ fn a_tenant_belongs_to_one_source_and_the_refusal_names_the_file() {
     let refusals: [Result<()>; 10] = [
         store.set_quotas(&by(2), "acme", Quotas::default()).map(drop),
         store.delete_tenant(&by(2), "acme"),
-        store.put_route(&by(2), "acme", &desk),
+        store.put_route(&by(2), "acme", &desk, Overlap::Allowed),
         store.delete_route(&by(2), "acme", "desk"),
         store.put_secret(&by(2), "acme", &name("key"), &value),
         store.delete_secret(&by(2), "acme", "key"),

@@ -56,7 +56,7 @@ fn what_is_in_use_cannot_be_deleted_and_the_error_says_by_whom() {
     store.activate(&by(3), "acme", "menu", &to(digests[0])).unwrap();
     store.activate(&by(3), "acme", "menu", &to(digests[1])).unwrap();
     store.activate(&by(3), "acme", "menu", &Activate { canary_percent: Some(10), ..to(digests[2]) }).unwrap();
-    store.put_route(&by(4), "acme", &route("desk", exact("1"), "menu")).unwrap();
+    store.put_route(&by(4), "acme", &route("desk", exact("1"), "menu"), Overlap::Allowed).unwrap();
     for (digest, slot) in digests.iter().zip(["previous generation 1", "current generation 2", "canary generation 3"]) {
         let error = store.delete_version(&by(5), "acme", "menu", digest).unwrap_err();
         assert!(matches!(error, Error::InUse { what: "version", .. }) && error.to_string().contains(slot), "{error}");

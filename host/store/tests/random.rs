@@ -62,9 +62,12 @@ fn step(store: &SqliteStore, random: &mut SmallRng, at_ms: u64) -> Result<()> {
             .set_quotas(by, tenant, Quotas { storage_bytes: random.random_range(1..5), ..Quotas::default() })
             .map(drop),
         2 if random.random_bool(0.2) => store.delete_tenant(by, tenant),
-        3 => {
-            store.put_route(by, tenant, &route(any(random, &["x", "y"]), exact(any(random, &["1", "2", "3"])), plugin))
-        }
+        3 => store.put_route(
+            by,
+            tenant,
+            &route(any(random, &["x", "y"]), exact(any(random, &["1", "2", "3"])), plugin),
+            Overlap::Allowed,
+        ),
         4 => store.delete_route(by, tenant, any(random, &["x", "y"])),
         5 => store.put_secret(by, tenant, &name("key"), &SecretValue::new("x")?),
         6 => store.delete_secret(by, tenant, "key"),

@@ -71,13 +71,13 @@ fn a_route_is_json_and_comes_back_as_it_was_put() {
         "fallback": { "prompt": "sorry" }, "config": { "greeting": "hi", "levels": [1, 2.5, true] }, "ring": true,
     });
     let desk: Route = serde_json::from_value(json.clone()).unwrap();
-    store.put_route(&by(3), "acme", &desk).unwrap();
+    store.put_route(&by(3), "acme", &desk, Overlap::Allowed).unwrap();
     assert_eq!(serde_json::to_value(&store.routes("acme").unwrap()[0]).unwrap(), json);
     let moved = Route { called: Called::Uri("sip:*@acme.example.com".into()), ..desk };
-    store.put_route(&by(4), "acme", &moved).unwrap();
+    store.put_route(&by(4), "acme", &moved, Overlap::Allowed).unwrap();
     assert_eq!(store.routes("acme").unwrap(), std::slice::from_ref(&moved));
     let before = store.sequence();
-    store.put_route(&by(5), "acme", &moved).unwrap();
+    store.put_route(&by(5), "acme", &moved, Overlap::Allowed).unwrap();
     assert_eq!(store.sequence(), before, "what is so already is no change");
     store.delete_route(&by(6), "acme", "desk").unwrap();
     assert!(matches!(store.delete_route(&by(6), "acme", "desk"), Err(Error::NotFound { what: "route", .. })));
@@ -99,7 +99,9 @@ fn a_route_that_cannot_be_says_where_and_what_to_write() {
         (exact("1"), "menue", "plugin", "did you mean `menu`?"),
         (exact("1"), "zzzzzz", "plugin", "upload it first"),
     ] {
-        let Err(Error::Invalid(problems)) = store.put_route(&by(3), "acme", &route("r", called, plugin)) else {
+        let Err(Error::Invalid(problems)) =
+            store.put_route(&by(3), "acme", &route("r", called, plugin), Overlap::Allowed)
+        else {
             panic!("{plugin} {place} was taken")
         };
         assert_eq!(problems.0[0].path, place);
@@ -107,7 +109,7 @@ fn a_route_that_cannot_be_says_where_and_what_to_write() {
     }
     let mut heavy = route("r", exact("1"), "menu");
     heavy.config.insert("x".into(), "y".repeat(CONFIG_BYTES_MAX).into());
-    assert!(matches!(store.put_route(&by(3), "acme", &heavy), Err(Error::Invalid(_))));
+    assert!(matches!(store.put_route(&by(3), "acme", &heavy, Overlap::Allowed), Err(Error::Invalid(_))));
     assert!(store.routes("acme").unwrap().is_empty());
 }
 
@@ -120,14 +122,15 @@ fn two_routes_never_have_the_same_calls_and_another_tenants_is_not_named() {
         upload(&store, owner, "menu", b"1");
     }
     let desk = route("desk", exact("+91"), "menu");
-    store.put_route(&by(3), "acme", &desk).unwrap();
-    let own = store.put_route(&by(4), "acme", &Route { name: name("other"), ..desk.clone() }).unwrap_err();
+    store.put_route(&by(3), "acme", &desk, Overlap::Allowed).unwrap();
+    let own =
+        store.put_route(&by(4), "acme", &Route { name: name("other"), ..desk.clone() }, Overlap::Allowed).unwrap_err();
     assert!(own.to_string().contains("taken by route `desk`"), "{own}");
-    let theirs = store.put_route(&by(4), "rival", &desk).unwrap_err();
+    let theirs = store.put_route(&by(4), "rival", &desk, Overlap::Allowed).unwrap_err();
     assert!(matches!(theirs, Error::CalledTaken { .. }) && !theirs.to_string().contains("acme"), "{theirs}");
     // The same text means other calls on a trunk of its own, or as a prefix.
-    store.put_route(&by(5), "rival", &Route { trunk: Some(name("exotel")), ..desk.clone() }).unwrap();
-    store.put_route(&by(5), "rival", &route("all", Called::Prefix("+91".into()), "menu")).unwrap();
+    store.put_route(&by(5), "rival", &Route { trunk: Some(name("exotel")), ..desk.clone() }, Overlap::Allowed).unwrap();
+    store.put_route(&by(5), "rival", &route("all", Called::Prefix("+91".into()), "menu"), Overlap::Allowed).unwrap();
     assert_eq!(store.routes("acme").unwrap(), [desk]);
 }
 
@@ -291,4 +294,36 @@ fn the_log_is_read_page_by_page_and_tenant_by_tenant() {
     assert_eq!(rest.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [1]);
     let own = store.audit(Some("b"), None, 10).unwrap();
     assert_eq!((own.len(), own[0].by.as_str(), own[0].at_ms), (1, "test", 1));
+}
+
+#[test]
+fn a_tenant_that_binds_its_own_numbers_takes_no_call_of_another_and_not_all_of_them() {
+    let data = Data::new();
+    let store = data.open();
+    for owner in ["acme", "rival"] {
+        tenant(&store, owner);
+        upload(&store, owner, "menu", b"1");
+    }
+    let on_trunk = |called, trunk: &str| Route { trunk: Some(name(trunk)), ..route("r", called, "menu") };
+    let prefix = |text: &str| Called::Prefix(text.into());
+    store.put_route(&by(3), "acme", &route("desk", prefix("+9122"), "menu"), Overlap::Allowed).unwrap();
+    store.put_route(&by(3), "acme", &on_trunk(prefix("+44"), "exotel"), Overlap::Allowed).unwrap();
+    for called in [exact("+912261"), prefix("+91"), prefix("+91226"), Called::Uri("sip:*@rival.example.com".into())] {
+        let refused = store.put_route(&by(4), "rival", &route("r", called, "menu"), Overlap::Refused).unwrap_err();
+        assert!(matches!(refused, Error::CalledTaken { .. }) && !refused.to_string().contains("acme"), "{refused}");
+    }
+    for called in [prefix(""), prefix("+"), Called::Uri("sip:*@*".into())] {
+        let refused = store.put_route(&by(4), "rival", &route("r", called, "menu"), Overlap::Refused).unwrap_err();
+        assert!(refused.to_string().contains("only the operator"), "{refused}");
+    }
+    assert!(store.routes("rival").unwrap().is_empty());
+    // Of one trunk is apart from another trunk, and not from any trunk.
+    store.put_route(&by(5), "rival", &on_trunk(prefix("+44"), "twilio"), Overlap::Refused).unwrap();
+    assert!(store.put_route(&by(5), "rival", &on_trunk(exact("+441"), "exotel"), Overlap::Refused).is_err());
+    assert!(store.put_route(&by(5), "rival", &route("any", exact("+441"), "menu"), Overlap::Refused).is_err());
+    // What the operator bound for it stays its own, also where it overlaps.
+    store.put_route(&by(6), "rival", &route("vip", exact("+91227"), "menu"), Overlap::Allowed).unwrap();
+    let ringing = Route { ring: true, ..route("vip", exact("+91227"), "menu") };
+    store.put_route(&by(7), "rival", &ringing, Overlap::Refused).unwrap();
+    assert!(store.put_route(&by(8), "rival", &route("vip", exact("+91228"), "menu"), Overlap::Refused).is_err());
 }

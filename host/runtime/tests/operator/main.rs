@@ -1,6 +1,5 @@
 //! What an operator touches: configuration, command line, bot folder, admin port, examples.
 
-mod admin;
 mod bot_folder;
 mod calls;
 mod cli;

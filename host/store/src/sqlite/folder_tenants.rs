@@ -10,6 +10,7 @@ use crate::folder::FolderTenant;
 use crate::host_key::HostKey;
 use crate::model::*;
 use crate::name::{Digest, Name};
+use crate::overlap::Overlap;
 use crate::plugin::Activate;
 
 pub fn digests(tenant: &FolderTenant) -> BTreeSet<Digest> {
@@ -31,7 +32,7 @@ pub fn put(transaction: &Transaction<'_>, by: &By, key: &HostKey, folder: &Folde
     }
     put_plugins(transaction, by, &tenant, folder, &mut entries)?;
     for route in folder.routes.iter().filter(|route| !before.contains(route)) {
-        entries.extend(routes::put(transaction, &folder.name, route)?);
+        entries.extend(routes::put(transaction, &folder.name, route, Overlap::Allowed)?);
     }
     Ok(entries)
 }

@@ -6,10 +6,11 @@ use super::{Entry, all, count, json, plugins, to_json};
 use crate::bounds::*;
 use crate::error::{Error, Result};
 use crate::model::*;
+use crate::overlap::Overlap;
 use crate::problem::{Problem, Problems, nearest};
 
 /// None: it is so already.
-pub fn put(connection: &Transaction<'_>, tenant: &str, route: &Route) -> Result<Option<Entry>> {
+pub fn put(connection: &Transaction<'_>, tenant: &str, route: &Route, overlap: Overlap) -> Result<Option<Entry>> {
     let mut problems = Problems::default();
     route.check("", &mut problems);
     problems.none()?;
@@ -19,6 +20,11 @@ pub fn put(connection: &Transaction<'_>, tenant: &str, route: &Route) -> Result<
     }
     check_plugin(connection, tenant, route)?;
     check_taken(connection, tenant, route)?;
+    // Calls that were bound to it already stay so, whoever bound them.
+    let has_them = before.as_ref().is_some_and(|before| before.trunk == route.trunk && before.called == route.called);
+    if overlap == Overlap::Refused && !has_them {
+        check_apart(connection, tenant, route)?;
+    }
     let many = count(connection, "SELECT count(*) FROM routes WHERE tenant = ?1", [tenant])?;
     if before.is_none() && many >= ROUTES_PER_TENANT_MAX as u64 {
         return Err(Error::TooMany { what: "routes", owner: tenant.to_owned(), max: ROUTES_PER_TENANT_MAX });
@@ -60,8 +66,32 @@ fn check_taken(connection: &Connection, tenant: &str, route: &Route) -> Result<(
         Some(_) => "another tenant".to_owned(),
         None => return Ok(()),
     };
+    Err(taken(route, owner))
+}
+
+fn taken(route: &Route, owner: String) -> Error {
     let trunk = route.trunk.as_ref().map_or("any trunk".to_owned(), |trunk| format!("trunk `{trunk}`"));
-    Err(Error::CalledTaken { called: route.called.to_string(), trunk, owner })
+    Error::CalledTaken { called: route.called.to_string(), trunk, owner }
+}
+
+/// That it shares no call with another tenant's. Cost: a look at every route of the others.
+fn check_apart(connection: &Connection, tenant: &str, route: &Route) -> Result<()> {
+    if route.called.takes_everything() {
+        let place = format!("called.{}", route.called.kind());
+        let problem = Problem::new(place, "takes the calls of every number");
+        return Err(Problems::from(problem.hint("name your own; only the operator may bind all")).into());
+    }
+    let query = "SELECT kind, called FROM routes WHERE tenant <> ?1 AND (?2 = '' OR trunk = '' OR trunk = ?2)";
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query((tenant, trunk(route)))?;
+    while let Some(row) = rows.next()? {
+        let kind: String = row.get(0)?;
+        let theirs = Called::of(&kind, row.get(1)?).ok_or_else(|| Error::damaged("a route's kind", &kind))?;
+        if route.called.may_overlap(&theirs) {
+            return Err(taken(route, "another tenant, wholly or in part".to_owned()));
+        }
+    }
+    Ok(())
 }
 
 pub fn delete(connection: &Transaction<'_>, tenant: &str, name: &str) -> Result<Entry> {

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::folder::FolderTenant;
 use crate::model::*;
 use crate::name::{Digest, Name};
+use crate::overlap::Overlap;
 use crate::plugin::{Activate, Plugin, RollBack, Version};
 use crate::store::{Changes, Store};
 use crate::token::{Scope, Token, TokenText};
@@ -51,10 +52,10 @@ impl Store for SqliteStore {
         self.look(|connection| tenants::usage(connection, tenant))
     }
 
-    fn put_route(&self, by: &By, tenant: &str, route: &Route) -> Result<()> {
+    fn put_route(&self, by: &By, tenant: &str, route: &Route, overlap: Overlap) -> Result<()> {
         self.change(by, |transaction| {
             tenants::of_api(transaction, tenant)?;
-            Ok(((), routes::put(transaction, tenant, route)?.into_iter().collect()))
+            Ok(((), routes::put(transaction, tenant, route, overlap)?.into_iter().collect()))
         })
     }
 
