@@ -61,6 +61,27 @@ pub fn from_flags(args: &ServeArgs) -> Result<Config, Problems> {
         tls_ca: None,
         tls_server_name: None,
     });
+    who_is_called(&mut config, args);
+    config.rtp.ports = args.rtp_ports;
+    config.rtp.advertised = args.advertised.as_ref().and_then(|advertised| advertised.host.parse().ok());
+    config.rtp.localnet = local_networks();
+    config.admin.listen = args.admin;
+    config.drain_seconds = args.drain_seconds;
+    config.log.level = args.log.clone();
+    config.log.personal = args.personal;
+    config.sip_trace = args.sip_trace;
+    if let Some(dir) = &args.pcap {
+        config.pcap.enabled = true;
+        config.pcap.dir = dir.clone();
+    }
+    if crate::observe::parse_filter(&config.log.level).is_err() {
+        problems.push(Problem::new("--log", format!("`{}` is not a log filter", config.log.level)));
+    }
+    if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+}
+
+/// The bots of a folder, each under its own name, and the tenants of a data folder.
+fn who_is_called(config: &mut Config, args: &ServeArgs) {
     // Who keeps tenants and names no folder has none.
     config.bots = match (&args.bots, &args.data) {
         (Some(bots), _) => Some(bots.clone()),
@@ -80,22 +101,6 @@ pub fn from_flags(args: &ServeArgs) -> Result<Config, Problems> {
         ring: false,
         config: toml::Table::new(),
     }));
-    config.rtp.ports = args.rtp_ports;
-    config.rtp.advertised = args.advertised.as_ref().and_then(|advertised| advertised.host.parse().ok());
-    config.rtp.localnet = local_networks();
-    config.admin.listen = args.admin;
-    config.drain_seconds = args.drain_seconds;
-    config.log.level = args.log.clone();
-    config.log.personal = args.personal;
-    config.sip_trace = args.sip_trace;
-    if let Some(dir) = &args.pcap {
-        config.pcap.enabled = true;
-        config.pcap.dir = dir.clone();
-    }
-    if crate::observe::parse_filter(&config.log.level).is_err() {
-        problems.push(Problem::new("--log", format!("`{}` is not a log filter", config.log.level)));
-    }
-    if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
 }
 
 fn local_networks() -> Vec<Network> {
