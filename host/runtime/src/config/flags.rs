@@ -85,7 +85,7 @@ fn who_is_called(config: &mut Config, args: &ServeArgs) {
     // Who keeps tenants and names no folder has none.
     config.bots = match (&args.bots, &args.data) {
         (Some(bots), _) => Some(bots.clone()),
-        (None, None) => config.bots,
+        (None, None) => config.bots.take(),
         (None, Some(_)) => None,
     };
     config.data = args.data.clone();
