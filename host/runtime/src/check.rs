@@ -87,7 +87,20 @@ pub fn check_files(config: &Config) -> Vec<Problem> {
         }
         check(format!("routes[{index}].config"), route.bot_config().map(drop));
     }
+    problems.extend(config.tenants_dir.iter().flat_map(|folder| check_tenants(folder, config.limits.bot_mb << 20)));
     problems
+}
+
+/// What is wrong with each tenant's files; whether their bots can run shows when the host compiles them.
+fn check_tenants(folder: &Path, component_bytes_max: u64) -> Vec<Problem> {
+    // That the folder cannot be read is told already.
+    let tenants = store::read_folder(folder, component_bytes_max).into_iter().flatten();
+    let wrong = tenants.filter_map(|(name, read)| Some((name, read.err()?)));
+    let named = |(name, problems): (String, config::Problems)| {
+        let at = move |problem: Problem| Problem { path: format!("tenants_dir/{name}: {}", problem.path), ..problem };
+        problems.0.into_iter().map(at)
+    };
+    wrong.flat_map(named).collect()
 }
 
 fn playable(prompt: &Path) -> Result<(), String> {

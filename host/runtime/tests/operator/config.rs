@@ -200,3 +200,40 @@ fn what_the_file_refers_to_is_looked_at() {
     let paths: Vec<_> = check::check_files(&config).into_iter().map(|problem| problem.path).collect();
     assert_eq!(paths, ["bots", "listeners[0].certificates[0]", "routes[0].fallback_prompt"]);
 }
+
+#[test]
+fn a_host_for_tenants_needs_a_data_folder_and_no_routes() {
+    let tenants = GOOD.split("[[routes]]").next().unwrap();
+    let top = "data = \"state\"\ntenants_dir = \"tenants.d\"\n[prompts]\nsorry = \"sorry.wav\"\n";
+    let config = config(&format!("{top}{tenants}"));
+    let here = Path::new("/etc/patchbay");
+    assert_eq!((config.bots, config.data.as_deref()), (None, Some(here.join("state").as_path())));
+    assert_eq!(config.tenants_dir.as_deref(), Some(here.join("tenants.d").as_path()));
+    assert_eq!(config.prompts["sorry"], here.join("sorry.wav"));
+    let found = problems(&format!("tenants_dir = \"tenants.d\"\n{tenants}"));
+    assert!(found.iter().any(|problem| problem.starts_with("tenants_dir: needs a place")), "{found:#?}");
+    assert!(found.iter().any(|problem| problem.starts_with("routes: there is none")), "{found:#?}");
+    let found = problems(&format!("data = \"state\"\n[prompts]\n\"a b\" = \"x.wav\"\n{tenants}"));
+    assert!(found[0].starts_with("prompts: \"a b\" is not a name"), "{found:#?}");
+}
+
+#[test]
+fn the_admin_port_is_plain_on_loopback_alone() {
+    let admin = |listen: &str, more: &str| problems(&format!("{GOOD}[admin]\nlisten = \"{listen}\"\n{more}"));
+    let certificate = "certificates = [{ cert = \"c.pem\", key = { file = \"k.pem\" } }]\n";
+    assert_eq!(admin("127.0.0.1:8080", "").len(), 0);
+    assert_eq!(admin("0.0.0.0:8443", certificate).len(), 0);
+    let found = admin("0.0.0.0:8443", "");
+    assert!(found[0].starts_with("admin.listen: has no TLS") && found[0].contains("certificates = ["), "{found:#?}");
+}
+
+#[test]
+fn a_wrong_tenant_file_is_named_with_its_place() {
+    let folder = std::env::temp_dir().join(format!("patchbay-tenants-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("acme")).unwrap();
+    std::fs::write(folder.join("acme/tenant.toml"), "[quotas]\ncals = 3\n").unwrap();
+    let text = format!("data = \"state\"\ntenants_dir = {:?}\n{}", folder, GOOD.split("[[routes]]").next().unwrap());
+    let found: Vec<_> = check::check_files(&config(&text)).iter().map(Problem::to_string).collect();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(found, ["tenants_dir/acme: quotas.cals: unknown key (did you mean `calls`?)"]);
+}
