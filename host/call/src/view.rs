@@ -10,7 +10,7 @@ use crate::door::CallId;
 use crate::record::{call_name, codec_name};
 
 /// One call that has not ended. Caller and called are personal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct CallView {
     /// As in the log, and as [`Calls::named`] takes it.
     pub id: String,

@@ -93,13 +93,12 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
             tls: None,
             metrics: metrics.clone(),
             readiness: readiness.clone(),
-            hosting: None,
+            hosting,
             bounds: admin::Bounds::default(),
         };
         let address = admin::serve(admin).await.with_context(|| format!("admin {listen}"))?;
         say(format_args!("listening http://{address}"));
     }
-    drop(hosting);
     for (listener, address) in config.listeners.iter().zip(&bound) {
         say(format_args!("listening {}://{address}", crate::config::scheme(listener.listen.transport)));
     }

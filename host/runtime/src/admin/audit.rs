@@ -46,7 +46,7 @@ pub async fn of_tenant(
 
 async fn read(api: &Api, tenant: Option<String>, page: Page) -> Answer<Json<Vec<AuditEntry>>> {
     const LIMIT: usize = 100;
-    let entries = api.with(move |store| {
+    let entries = api.look(move |store| {
         if let Some(tenant) = &tenant {
             store.tenant(tenant)?;
         }

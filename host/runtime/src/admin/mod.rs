@@ -8,7 +8,9 @@ mod access;
 mod audit;
 mod body;
 mod bounds;
+mod calls;
 mod listener;
+mod log;
 mod open;
 mod openapi;
 mod plugins;
@@ -17,6 +19,7 @@ mod routes;
 mod secrets;
 mod tenants;
 mod tokens;
+mod upload;
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,6 +43,7 @@ use utoipa_axum::routes;
 use crate::hosting::Hosting;
 use crate::observe::Metrics;
 use access::Gate;
+use bounds::Places;
 use refusal::{Kind, Refusal};
 
 pub use bounds::{Bounds, Pace, Rate};
@@ -90,9 +94,21 @@ struct Api {
     hosting: Hosting,
     bounds: Bounds,
     gate: Arc<Gate>,
+    /// By tenant.
+    uploads: Arc<Places<String>>,
+    tails: Arc<Places<String>>,
 }
 
 impl Api {
+    /// For what changes nothing.
+    async fn look<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&dyn store::Store) -> store::Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        Ok(self.hosting.look(verb).await?)
+    }
+
+    /// For what changes something: it answers once the running host has taken that up.
     async fn with<T: Send + 'static>(
         &self,
         verb: impl FnOnce(&dyn store::Store) -> store::Result<T> + Send + 'static,
@@ -103,7 +119,7 @@ impl Api {
     /// Whose text this is.
     async fn token(&self, text: &Arc<str>) -> Result<Option<Token>, Refusal> {
         let text = Arc::clone(text);
-        self.with(move |store| store.token(&text, now_ms())).await
+        self.look(move |store| store.token(&text, now_ms())).await
     }
 }
 
@@ -123,16 +139,26 @@ fn operations() -> OpenApiRouter<Api> {
         .routes(routes!(secrets::put, secrets::delete))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::show, plugins::delete))
-        .routes(routes!(plugins::versions))
+        .routes(routes!(plugins::versions, upload::upload))
         .routes(routes!(plugins::delete_version))
         .routes(routes!(plugins::activate))
         .routes(routes!(plugins::roll_back))
+        .routes(routes!(log::tail))
+        .routes(routes!(calls::list))
+        .routes(routes!(calls::show, calls::hang_up))
+        .routes(routes!(calls::route_test))
         .routes(routes!(audit::of_host))
         .routes(routes!(audit::of_tenant))
 }
 
 fn api(hosting: Hosting, bounds: Bounds) -> Router {
-    let api = Api { hosting, bounds, gate: Arc::new(Gate::new(&bounds)) };
+    let api = Api {
+        hosting,
+        bounds,
+        gate: Arc::new(Gate::new(&bounds)),
+        uploads: Places::new(bounds.uploads_of_one, bounds.uploads),
+        tails: Places::new(bounds.tails_of_one, bounds.tails),
+    };
     let (router, _) = operations().split_for_parts();
     let document = openapi::document();
     router

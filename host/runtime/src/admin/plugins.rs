@@ -36,7 +36,7 @@ pub struct ActivateBody {
     security(("token" = ["read"])), responses((status = 200, description = "In order of name", body = Vec<Plugin>)))]
 pub async fn list(State(api): State<Api>, asked: Asked<Read>) -> Answer<Json<Vec<Plugin>>> {
     let tenant = asked.tenant();
-    Ok(Json(api.with(move |store| store.plugins(&tenant)).await?))
+    Ok(Json(api.look(move |store| store.plugins(&tenant)).await?))
 }
 
 /// One plugin, with its generations.
@@ -44,7 +44,7 @@ pub async fn list(State(api): State<Api>, asked: Asked<Read>) -> Answer<Json<Vec
     security(("token" = ["read"])), responses((status = 200, description = "It", body = Plugin)))]
 pub async fn show(State(api): State<Api>, asked: Asked<Read>) -> Answer<Json<Plugin>> {
     let (tenant, plugin) = (asked.tenant(), asked.path("plugin"));
-    Ok(Json(api.with(move |store| store.plugin(&tenant, &plugin)).await?))
+    Ok(Json(api.look(move |store| store.plugin(&tenant, &plugin)).await?))
 }
 
 /// Deletes a plugin with all its versions; refused while a route names it.
@@ -61,7 +61,7 @@ pub async fn delete(State(api): State<Api>, asked: Asked<Deploy>) -> Answer<Stat
     security(("token" = ["read"])), responses((status = 200, description = "Newest first", body = Vec<Version>)))]
 pub async fn versions(State(api): State<Api>, asked: Asked<Read>) -> Answer<Json<Vec<Version>>> {
     let (tenant, plugin) = (asked.tenant(), asked.path("plugin"));
-    Ok(Json(api.with(move |store| store.versions(&tenant, &plugin)).await?))
+    Ok(Json(api.look(move |store| store.versions(&tenant, &plugin)).await?))
 }
 
 /// Deletes a version; refused while it is current, previous or canary.

@@ -38,7 +38,7 @@ pub struct RouteBody {
     security(("token" = ["read"])), responses((status = 200, description = "In order of name", body = Vec<Route>)))]
 pub async fn list(State(api): State<Api>, asked: Asked<Read>) -> Answer<Json<Vec<Route>>> {
     let tenant = asked.tenant();
-    Ok(Json(api.with(move |store| store.routes(&tenant)).await?))
+    Ok(Json(api.look(move |store| store.routes(&tenant)).await?))
 }
 
 /// A route, new or in the place of the one of that name. A tenant binds what overlaps no other tenant's route; an operator whatever

@@ -24,7 +24,7 @@ pub struct SecretBody {
     security(("token" = ["read"])), responses((status = 200, description = "In order of name", body = Vec<Secret>)))]
 pub async fn list(State(api): State<Api>, asked: Asked<Read>) -> Answer<Json<Vec<Secret>>> {
     let tenant = asked.tenant();
-    Ok(Json(api.with(move |store| store.secrets(&tenant)).await?))
+    Ok(Json(api.look(move |store| store.secrets(&tenant)).await?))
 }
 
 /// A secret, new or in the place of the one of that name.

@@ -32,7 +32,7 @@ pub struct TenantWithUsage {
 #[utoipa::path(get, path = "/v1/tenants", tag = "tenants", operation_id = "list_tenants",
     security(("token" = ["operator"])), responses((status = 200, description = "In order of name", body = Vec<Tenant>)))]
 pub async fn list(State(api): State<Api>, _: Asked<Operator>) -> Answer<Json<Vec<Tenant>>> {
-    Ok(Json(api.with(|store| store.tenants()).await?))
+    Ok(Json(api.look(|store| store.tenants()).await?))
 }
 
 /// A new tenant. Quotas that are left out have their defaults.
@@ -53,7 +53,7 @@ pub async fn create(
     security(("token" = ["read"])), responses((status = 200, description = "It", body = TenantWithUsage)))]
 pub async fn show(State(api): State<Api>, asked: Asked<Read>) -> Answer<Json<TenantWithUsage>> {
     let name = asked.tenant();
-    let (tenant, usage) = api.with(move |store| Ok((store.tenant(&name)?, store.usage(&name)?))).await?;
+    let (tenant, usage) = api.look(move |store| Ok((store.tenant(&name)?, store.usage(&name)?))).await?;
     Ok(Json(TenantWithUsage { tenant, usage }))
 }
 

@@ -64,7 +64,7 @@ pub async fn whoami(asked: Asked<Any>) -> Json<Whoami> {
 #[utoipa::path(get, path = "/v1/tokens", tag = "tokens", operation_id = "list_operator_tokens",
     security(("token" = ["operator"])), responses((status = 200, description = "Without their texts", body = Vec<Token>)))]
 pub async fn list(State(api): State<Api>, _: Asked<Operator>) -> Answer<Json<Vec<Token>>> {
-    Ok(Json(api.with(|store| store.tokens(None)).await?))
+    Ok(Json(api.look(|store| store.tokens(None)).await?))
 }
 
 /// A new token for operators.
@@ -92,7 +92,7 @@ pub async fn revoke(State(api): State<Api>, asked: Asked<Operator>) -> Answer<St
     security(("token" = ["operator"])), responses((status = 200, description = "Without their texts", body = Vec<Token>)))]
 pub async fn list_of_tenant(State(api): State<Api>, asked: Asked<Operator>) -> Answer<Json<Vec<Token>>> {
     let tenant = asked.tenant();
-    let tokens = api.with(move |store| store.tenant(&tenant).and_then(|_| store.tokens(Some(&tenant)))).await?;
+    let tokens = api.look(move |store| store.tenant(&tenant).and_then(|_| store.tokens(Some(&tenant)))).await?;
     Ok(Json(tokens))
 }
 

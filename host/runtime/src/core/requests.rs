@@ -64,7 +64,7 @@ pub struct CanaryFailed {
 }
 
 /// A call that has not ended, and the build that its bot runs.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct LiveCall {
     #[serde(flatten)]
     pub call: CallView,

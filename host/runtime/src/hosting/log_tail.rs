@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde::Serialize;
 use tokio::sync::broadcast;
+use utoipa::ToSchema;
 
 /// Lines that wait for a slow listener; older ones are lost to it, and it is told how many.
 const LINES_WAITING_MAX: usize = 256;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LogLine {
     /// Milliseconds since 1970, UTC.
     pub at_ms: u64,

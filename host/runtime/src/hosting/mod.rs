@@ -29,6 +29,7 @@ use plugin::{CanaryCounts, CompileError, LoadError};
 use serde::Serialize;
 use store::{By, Name, Source, Store, Version};
 use tokio::sync::{mpsc, oneshot, watch};
+use utoipa::ToSchema;
 
 pub use bot_names::BotNames;
 pub use builds::{BuildError, Builds, Stage};
@@ -72,7 +73,7 @@ pub enum UploadError {
 }
 
 /// Who would answer a call.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RouteTest {
     pub trunk: String,
     pub called: String,
@@ -90,7 +91,7 @@ pub struct RouteTest {
     pub why: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Answered,
@@ -116,16 +117,22 @@ impl Hosting {
             let made = verb(&*store);
             (made, Some(store.sequence()).filter(|after| *after != before))
         });
-        let (made, changed) = done.await.map_err(|error| store::Error::Damaged {
-            place: "the host".into(),
-            text: format!("a verb of the store broke off: {error}"),
-        })?;
+        let (made, changed) = done.await.map_err(broke_off)?;
         if let Some(sequence) = changed {
             let mut taken_up = self.taken_up.clone();
             // Not taken up in time is made all the same: the host is busy compiling, most likely.
             let _ = tokio::time::timeout(TAKE_UP_TIME_MAX, taken_up.wait_for(|known| *known >= sequence)).await;
         }
         made
+    }
+
+    /// Runs store verbs that change nothing: whatever others change meanwhile is not waited for.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&dyn Store) -> store::Result<T> + Send + 'static,
+    ) -> store::Result<T> {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || verb(&*store)).await.map_err(broke_off)?
     }
 
     pub fn component_bytes_max(&self) -> usize {
@@ -217,6 +224,10 @@ impl Hosting {
     pub async fn route_test(&self, trunk: String, called: String) -> RouteTest {
         self.shared.route_test(trunk, called)
     }
+}
+
+fn broke_off(error: tokio::task::JoinError) -> store::Error {
+    store::Error::Damaged { place: "the host".into(), text: format!("a verb of the store broke off: {error}") }
 }
 
 impl From<BuildError> for UploadError {
