@@ -15,8 +15,8 @@ use crate::sipp::Step::*;
 use crate::sound::{SAMPLES_PER_MS, ensure_heard, silence, voice};
 use crate::stage::Stage;
 
-/// What is promised is a second; the rest is for a machine that is busy with something else.
-const NEXT_BUILD_WITHIN: Duration = Duration::from_secs(3);
+/// Only a hang takes as long: how long it took is printed, and what is promised (a second) is for the bench to measure.
+const NEXT_BUILD_WITHIN: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_bot_saved_again_answers_the_next_call_and_a_broken_one_none_while_live_calls_go_on() -> Result<()> {
