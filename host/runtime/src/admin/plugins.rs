@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use store::{Activate, Digest, Live, Plugin, RollBack, Store, Version};
 use utoipa::ToSchema;
 
@@ -39,12 +39,31 @@ pub async fn list(State(api): State<Api>, asked: Asked<Read>) -> Answer<Json<Vec
     Ok(Json(api.look(move |store| store.plugins(&tenant)).await?))
 }
 
+/// A plugin, and how its canary does.
+#[derive(Serialize, ToSchema)]
+pub struct PluginNow {
+    #[serde(flatten)]
+    plugin: Plugin,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary_counts: Option<CanaryCounts>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct CanaryCounts {
+    calls: u32,
+    /// Traps and refusals among its first 50 calls; the third rolls it back.
+    failures: u32,
+}
+
 /// One plugin, with its generations.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/plugins/{plugin}", tag = "plugins", operation_id = "show_plugin",
-    security(("token" = ["read"])), responses((status = 200, description = "It", body = Plugin)))]
-pub async fn show(State(api): State<Api>, asked: Asked<Read>) -> Answer<Json<Plugin>> {
+    security(("token" = ["read"])), responses((status = 200, description = "It", body = PluginNow)))]
+pub async fn show(State(api): State<Api>, asked: Asked<Read>) -> Answer<Json<PluginNow>> {
     let (tenant, plugin) = (asked.tenant(), asked.path("plugin"));
-    Ok(Json(api.look(move |store| store.plugin(&tenant, &plugin)).await?))
+    let counts = api.hosting.canary(&tenant, &plugin);
+    let canary_counts = counts.map(|counts| CanaryCounts { calls: counts.calls, failures: counts.failures });
+    let plugin = api.look(move |store| store.plugin(&tenant, &plugin)).await?;
+    Ok(Json(PluginNow { plugin, canary_counts }))
 }
 
 /// Deletes a plugin with all its versions; refused while a route names it.

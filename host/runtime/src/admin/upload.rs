@@ -209,8 +209,10 @@ struct Order {
 impl Order {
     async fn carry_out(self, api: &Api, reached: mpsc::UnboundedSender<Reached>) -> Answer<Uploaded> {
         let Self { by, tenant, plugin, bytes, activation } = self;
-        // Nobody listens if the steps were not asked for.
-        let tell = |step: Reached| drop(reached.send(step));
+        let tell = |step: Reached| {
+            // Nobody listens if the steps were not asked for.
+            let _ = reached.send(step);
+        };
         tell(Reached::Received);
         let (stages, mut done) = mpsc::unbounded_channel();
         let upload = api.hosting.upload(by.clone(), tenant.clone(), plugin.clone(), bytes, stages);

@@ -24,7 +24,11 @@ async fn health_is_always_there_and_ready_only_while_calls_are_taken() {
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4"));
     assert!(answer.text().contains("patchbay_calls_total{result=\"answered\"} 3\n"));
     for nothing in ["/other", "/v1/tenants", "/v1/openapi.json"] {
-        assert_eq!(get(address, nothing).await.problem(), (404, "/problems/not-found".into()), "a host without a store");
+        assert_eq!(
+            get(address, nothing).await.problem(),
+            (404, "/problems/not-found".into()),
+            "a host without a store"
+        );
     }
 }
 

@@ -114,7 +114,13 @@ fn a_shape_that_is_not_the_described_one_is_seen() {
         "properties": { "name": { "$ref": "#/components/schemas/Name" }, "calls": { "type": ["integer", "null"], "minimum": 0 } },
     });
     assert_eq!(mismatches(&document, &schema, &json!({ "name": "x", "calls": null })), Vec::<String>::new());
-    for wrong in [json!({}), json!({ "name": 1 }), json!({ "name": "x", "calls": -1 }), json!({ "name": "x", "y": 1 }), json!([])] {
+    for wrong in [
+        json!({}),
+        json!({ "name": 1 }),
+        json!({ "name": "x", "calls": -1 }),
+        json!({ "name": "x", "y": 1 }),
+        json!([]),
+    ] {
         assert_eq!(mismatches(&document, &schema, &wrong).len(), 1, "{wrong}");
     }
 }

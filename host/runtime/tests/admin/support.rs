@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use runtime::admin::{Admin, Bounds, Rate, Readiness, serve};
-use runtime::hosting::Hosting;
+use runtime::config::Config;
+use runtime::hosting::{Builds, Follower, Hosting, Picture, Shared};
 use runtime::observe::Metrics;
 use serde_json::{Value, json};
 use store::{By, Name, Quotas, Scope, Settings, SqliteStore, Store};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+pub const COMPONENT_BYTES_MAX: usize = 1 << 20;
 /// Tests that are not about rates ask as often as they like.
 pub const NO_RATES: Rate = Rate { per_second: 1e6, burst: 1e6 };
 
@@ -26,6 +28,8 @@ pub struct Host {
     pub deploy: String,
     pub read: String,
     pub rival: String,
+    /// What bots would speak to.
+    pub shared: Arc<Shared>,
     folder: PathBuf,
 }
 
@@ -39,14 +43,14 @@ impl Host {
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("patchbay-admin-{}-{next}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
-        let settings = Settings { component_bytes_max: 1 << 20, ..Settings::default() };
+        let settings = Settings { component_bytes_max: COMPONENT_BYTES_MAX as u64, ..Settings::default() };
         let store = Arc::new(SqliteStore::open(&folder.join("data"), settings).unwrap());
         let token = |scope: Scope| store.create_token(&by(), &scope, "test").unwrap().1.show().to_owned();
         for tenant in ["acme", "rival"] {
             store.create_tenant(&by(), &name(tenant), Quotas::default()).unwrap();
             store.upload(&by(), tenant, &name("menu"), tenant.as_bytes(), "0.1.0").unwrap();
         }
-        let hosting = Hosting::over(store.clone());
+        let (hosting, shared) = hosting(store.clone());
         let admin = Admin { bounds, hosting: Some(hosting), ..open_only() };
         Self {
             operator: token(Scope::Operator),
@@ -55,6 +59,7 @@ impl Host {
             rival: token(Scope::Deploy(name("rival"))),
             address: serve(admin).await.unwrap(),
             store,
+            shared,
             folder,
         }
     }
@@ -77,6 +82,18 @@ impl Drop for Host {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// A host without calls: changes are taken up as in any other.
+fn hosting(store: Arc<dyn Store>) -> (Hosting, Arc<Shared>) {
+    let engine = plugin::Engine::new(plugin::Limits::default()).unwrap();
+    let builds = Builds::new(&engine, None).unwrap();
+    let shared = Arc::new(Shared::new(builds, Picture::new(Config::default()), COMPONENT_BYTES_MAX, Vec::new()));
+    let mut follower = Follower::new(Arc::clone(&store), Arc::clone(&shared));
+    follower.read_all().unwrap();
+    let taken_up = follower.taken_up();
+    follower.start().unwrap();
+    (Hosting::new(store, Arc::clone(&shared), taken_up), shared)
 }
 
 /// Without a store.
