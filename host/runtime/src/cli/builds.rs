@@ -11,6 +11,7 @@ pub(super) const DEPLOY_EXAMPLES: &str = "\
 Examples:
   patchbay deploy menu.wasm --tenant acme                            stored as `menu`, answers nothing yet
   patchbay deploy menu.wasm --tenant acme --activate --live move     live calls go over to it, none is dropped
+  patchbay deploy menu.wasm --tenant acme --activate --called +912261234567
   patchbay deploy build/bot.wasm --tenant acme --name menu --canary 10%";
 
 #[derive(Args, Debug)]
@@ -29,6 +30,9 @@ pub struct DeployArgs {
     /// Lets it answer this share of new calls.
     #[arg(long, value_name = "SHARE%", value_parser = parse_percent)]
     pub canary: Option<u8>,
+    /// Binds this number to it too, by a route of the plugin's name. More: `patchbay route put`.
+    #[arg(long, value_name = "NUMBER", requires = "activation")]
+    pub called: Option<String>,
     /// What live calls do: stay on their build until they end, or go over to this one.
     #[arg(long, value_parser = ["drain", "move"], requires = "activation")]
     pub live: Option<String>,

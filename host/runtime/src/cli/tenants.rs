@@ -17,6 +17,7 @@ pub struct Whose {
 pub(super) const TENANT_EXAMPLES: &str = "\
 Examples:
   patchbay tenant create acme --calls 50
+  patchbay tenant create bravo charlie
   patchbay tenant quotas acme --guest-memory-mb 32      changes this one, leaves the others
   patchbay tenant quotas acme                           shows them
   patchbay tenant list --json";
@@ -29,9 +30,10 @@ pub enum TenantVerb {
         #[arg(value_name = "T")]
         name: Name,
     },
+    /// One tenant, or several alike.
     Create {
-        #[arg(value_name = "T")]
-        name: Name,
+        #[arg(value_name = "T", required = true)]
+        names: Vec<Name>,
         #[command(flatten)]
         quotas: QuotaArgs,
     },

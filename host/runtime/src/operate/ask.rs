@@ -151,13 +151,16 @@ fn tenant_ask(verb: &TenantVerb) -> Ask {
     match verb {
         TenantVerb::List => Ask::get(path(&["tenants"]), view::TENANTS),
         TenantVerb::Show { name } => Ask::get(of(name, &[]), view::TENANT),
-        TenantVerb::Create { name, quotas } => {
-            let body = json!({ "name": name, "quotas": quotas });
-            Ask::post(path(&["tenants"]), body, View::Done(format!("tenant {name} is there")))
-        }
+        // They are no single request: `obey` has them.
+        TenantVerb::Create { .. } => Ask::get(path(&["tenants"]), view::TENANTS),
         TenantVerb::Quotas { name, .. } => Ask::get(of(name, &[]), view::TENANT),
         TenantVerb::Delete { name } => Ask::delete(of(name, &[]), format!("tenant {name} is gone, with all it owned")),
     }
+}
+
+pub fn create_tenant(name: &str, quotas: &QuotaArgs) -> Ask {
+    let body = json!({ "name": name, "quotas": quotas });
+    Ask::post(path(&["tenants"]), body, View::Done(format!("tenant {name} is there")))
 }
 
 /// Every quota at once: `known` as the host has them, changed by what was named.
@@ -181,6 +184,13 @@ pub fn create_token(tenant: Option<&str>, scope: Option<&str>, label: &str) -> A
         body["scope"] = scope.into();
     }
     Ask::post(tokens(tenant), body, View::Text(|created, _| view::text(&created["text"])))
+}
+
+/// A route of the plugin's own name.
+pub fn bind(tenant: &str, plugin: &str, called: &str) -> Ask {
+    let body = json!({ "called": { "exact": called }, "plugin": plugin });
+    let done = format!("route {plugin}: exact {called} -> {tenant}/{plugin}");
+    Ask::put(of(tenant, &["routes", plugin]), body, View::Done(done))
 }
 
 fn put_route(tenant: &str, args: &RoutePutArgs) -> Ask {
@@ -275,7 +285,6 @@ mod tests {
         for (line, request) in [
             ("tenant list", "GET /v1/tenants"),
             ("tenant show a", "GET /v1/tenants/a"),
-            ("tenant create a --calls 5", r#"POST /v1/tenants {"name":"a","quotas":{"calls":5}}"#),
             ("tenant delete a", "DELETE /v1/tenants/a"),
             ("token list", "GET /v1/tokens"),
             ("token list --tenant a", "GET /v1/tenants/a/tokens"),
@@ -355,7 +364,9 @@ mod tests {
             "activate ba78 --tenant a --name p",
             "activate BA7816BF --tenant a --name p",
             "activate ba7816bf --tenant a --name p --canary 100%",
+            "tenant create",
             "deploy b.wasm --tenant a --live move",
+            "deploy b.wasm --tenant a --called 1",
             "deploy b.wasm --tenant a --activate --live jump",
             "secret put s value --tenant a",
             "plugins --name p delete q",
@@ -370,6 +381,7 @@ mod tests {
     fn a_quota_that_is_changed_leaves_the_others() {
         let known = json!({"calls": 100, "playout_ms": 60_000});
         let named = QuotaArgs { calls: Some(5), ..QuotaArgs::default() };
+        assert_eq!(create_tenant("a", &named).body, Some(json!({"name": "a", "quotas": {"calls": 5}})));
         let ask = put_quotas("a", &known, &named);
         assert_eq!((ask.method, ask.path.as_str()), (Method::PUT, "/v1/tenants/a/quotas"));
         assert_eq!(ask.body, Some(json!({"calls": 5, "playout_ms": 60_000})));

@@ -8,9 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use store::Name;
 
 use super::client::Client;
-use super::pairs::deployed;
 use super::problem::Refusal;
-use super::{Failure, Outcome, ask};
+use super::{Failure, Outcome, ask, pairs, show};
 use crate::cli::DeployArgs;
 use crate::said::{complain, say};
 
@@ -26,6 +25,8 @@ pub fn deploy(client: &Client, args: &DeployArgs, as_json: bool) -> Outcome<()> 
     }
     let name = plugin_name(args)?;
     let tenant = client.one_tenant(args.whose.tenant.as_ref())?;
+    // What cannot be bound is told before anything is sent.
+    let bound = args.called.as_deref().map(|called| pairs::bind(client, &tenant, &name, called)).transpose()?.flatten();
     let told = Told::new(metadata.len(), as_json);
     let mut component = told.bar.wrap_read(file.take(metadata.len()));
     let mut result = None;
@@ -50,7 +51,13 @@ pub fn deploy(client: &Client, args: &DeployArgs, as_json: bool) -> Outcome<()> 
     if as_json {
         say(result);
     } else {
-        say(deployed(&result["version"], &result["plugin"]));
+        say(pairs::deployed(&result["version"], &result["plugin"]));
+    }
+    if let Some(route) = bound {
+        let answer = client.ask(&route)?;
+        if !as_json {
+            show(&route, &answer, false);
+        }
     }
     Ok(())
 }

@@ -46,9 +46,9 @@ pub fn follow(client: &Client, args: &LogsArgs, as_json: bool) -> Outcome<()> {
 /// `07:46:34.012 info  call c7 generation 2: got keys 12# (src/lib.rs:40)`.
 fn shown(line: &Value) -> String {
     let at = line["at_ms"].as_u64().map(time_of_day).unwrap_or_default();
+    // Where the host speaks of the bot there is no place.
     let place = match (line["file"].as_str(), line["line"].as_u64()) {
-        (Some(file), Some(number)) => format!(" ({file}:{number})"),
-        (Some(file), None) => format!(" ({file})"),
+        (Some(file), Some(number)) if !file.is_empty() => format!(" ({file}:{number})"),
         _ => String::new(),
     };
     let level = text(&line["level"]);
@@ -66,7 +66,7 @@ mod tests {
         let mut line = json!({"at_ms": 1_800_000_000_012_u64, "call": "c7", "generation": 2, "level": "info",
             "file": "src/lib.rs", "line": 40, "message": "got keys\n12#"});
         assert_eq!(shown(&line), "08:00:00.012 info  call c7 generation 2: got keys 12# (src/lib.rs:40)");
-        line["file"] = Value::Null;
+        line["file"] = "".into();
         line["message"] = "\u{1b}]0;title\u{7}".into();
         let told = shown(&line);
         assert!(!told.contains(['\u{1b}', '\u{7}', '(']), "{told:?}");

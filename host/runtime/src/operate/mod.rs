@@ -86,6 +86,9 @@ fn obey(command: &Operate) -> Outcome<()> {
         Operate::Logout => login::logout(),
         Operate::Deploy(On { host, what }) => deploy::deploy(&client(host)?, what, host.json),
         Operate::Logs(On { host, what }) => logs::follow(&client(host)?, what, host.json),
+        Operate::Tenant(Each { host, verb: TenantVerb::Create { names, quotas } }) => {
+            pairs::create_tenants(&client(host)?, names, quotas, host.json)
+        }
         Operate::Tenant(Each { host, verb: TenantVerb::Quotas { name, quotas } }) => {
             pairs::quotas(&client(host)?, name, quotas, host.json)
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use store::Name;
 
-use super::ask::{self, Ask, create_token as token_ask, put_quotas};
+use super::ask::{self, Ask, put_quotas};
 use super::client::Client;
 use super::view::{self, canary, digest, generation};
 use super::{Failure, Outcome, show};
@@ -16,6 +16,39 @@ use crate::said::{complain, say};
 
 /// What is read of a secret; the host takes less, and says so.
 const SECRET_BYTES_MAX: u64 = 1 << 20;
+
+/// One after the other; those made before one that is refused stay.
+pub fn create_tenants(client: &Client, names: &[Name], quotas: &QuotaArgs, as_json: bool) -> Outcome<()> {
+    let mut made = Vec::new();
+    for name in names {
+        let ask = ask::create_tenant(name, quotas);
+        made.push(client.ask(&ask)?);
+        if !as_json {
+            show(&ask, &Value::Null, false);
+        }
+    }
+    if as_json {
+        // Several are one document all the same.
+        say(if let [one] = &made[..] { one.clone() } else { Value::Array(made) });
+    }
+    Ok(())
+}
+
+/// A plugin's route for one number, unless it is there already. Errors: the plugin's name is another route's.
+pub fn bind(client: &Client, tenant: &str, plugin: &Name, called: &str) -> Outcome<Option<Ask>> {
+    let routes = client.ask(&Ask::get(ask::of(tenant, &["routes"]), view::ROUTES))?;
+    let routes = routes.as_array().map_or(&[][..], Vec::as_slice);
+    let wanted = json!({ "exact": called });
+    if routes.iter().any(|route| route["called"] == wanted && route["plugin"] == **plugin) {
+        return Ok(None);
+    }
+    if routes.iter().any(|route| route["name"] == **plugin) {
+        let text =
+            format!("route {plugin} of {tenant} takes other calls: `patchbay route put` changes it, or adds another");
+        return Err(Failure::Usage(text));
+    }
+    Ok(Some(ask::bind(tenant, plugin, called)))
+}
 
 /// Shows a tenant's quotas, or changes those that are named and leaves the others as they are.
 pub fn quotas(client: &Client, tenant: &Name, named: &QuotaArgs, as_json: bool) -> Outcome<()> {
@@ -39,7 +72,7 @@ pub fn create_token(
     label: &str,
     as_json: bool,
 ) -> Outcome<()> {
-    let ask = token_ask(tenant, scope, label);
+    let ask = ask::create_token(tenant, scope, label);
     let created = client.ask(&ask)?;
     if !as_json {
         complain(format_args!("{}, shown this once:", view::who(&created["token"], 0)));

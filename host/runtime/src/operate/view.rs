@@ -151,6 +151,7 @@ pub const CALLS: View = View::Rows(
         Column::new("CALLER", |call, _| text(&call["caller"])).cut(),
         Column::new("CALLED", |call, _| text(&call["called"])).cut(),
         Column::new("STAGE", |call, _| text(&call["stage"])),
+        Column::new("BUILD", |call, _| text(&call["generation"])),
         Column::new("STARTED", |call, now| since(&call["started_unix_ms"], now)),
     ],
     "no live calls",
@@ -161,6 +162,7 @@ pub const CALL: View = View::Record(&[
     Column::new("tenant", |call, _| text(&call["tenant"])),
     Column::new("route", |call, _| text(&call["route"])),
     Column::new("plugin", |call, _| text(&call["plugin"])),
+    Column::new("generation", |call, _| text(&call["generation"])),
     Column::new("trunk", |call, _| text(&call["trunk"])),
     Column::new("caller", |call, _| text(&call["caller"])),
     Column::new("called", |call, _| text(&call["called"])),
@@ -373,15 +375,15 @@ mod tests {
 
     #[test]
     fn calls_and_route_tests() {
-        let call = json!({"id": "c7", "tenant": "acme", "route": "main", "plugin": "menu", "trunk": "exotel",
+        let call = json!({"id": "c7", "tenant": "acme", "route": "main", "plugin": "menu", "generation": 3, "trunk": "exotel",
             "caller": "+912212345678", "called": "+912261234567", "stage": "talking", "started_unix_ms": NOW - 5_000,
             "answered": true, "seconds": 4, "held": true, "fallback": false, "codec": "PCMA", "srtp": true});
         assert_eq!(
             shown(CALLS, json!([call])),
-            "CALL  TENANT  PLUGIN  CALLER         CALLED         STAGE    STARTED\n\
-             c7    acme    menu    +912212345678  +912261234567  talking  5 s ago"
+            "CALL  TENANT  PLUGIN  CALLER         CALLED         STAGE    BUILD  STARTED\n\
+             c7    acme    menu    +912212345678  +912261234567  talking  3      5 s ago"
         );
-        assert!(shown(CALL, call).ends_with("answered  4 s ago\ncodec     PCMA\nalso      on hold, encrypted"));
+        assert!(shown(CALL, call).ends_with("answered    4 s ago\ncodec       PCMA\nalso        on hold, encrypted"));
         let test =
             json!({"called": "+1", "trunk": "", "outcome": "no-route", "tenant": null, "why": "no route takes it"});
         assert_eq!(shown(ROUTE_TEST, test), "called   +1\noutcome  no-route\nwhy      no route takes it");

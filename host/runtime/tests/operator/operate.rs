@@ -302,6 +302,54 @@ fn an_upload_tells_its_stages_then_what_answers() {
 }
 
 #[test]
+fn a_number_is_bound_along_with_a_deployment_unless_that_would_take_it_from_another_route() {
+    let desk = Desk::new("bind");
+    std::fs::write(desk.file("menu.wasm"), "a component").unwrap();
+    let result = "{\"result\":{\"version\":{},\"plugin\":{}}}\n";
+    let route = |name: &str, called: &str| {
+        format!("[{{\"name\":\"{name}\",\"called\":{{\"exact\":\"{called}\"}},\"plugin\":\"menu\"}}]")
+    };
+    let host = Scripted::start(&[
+        &answer("200 OK", "[]"),
+        &answer("200 OK", result),
+        &answer("200 OK", "{}"),
+        &answer("200 OK", &route("main", "100")),
+        &answer("200 OK", result),
+        &answer("200 OK", &route("menu", "200")),
+    ]);
+    let line = format!("deploy menu.wasm --tenant a --activate --called 100 --url {} --token-file token", host.url());
+    assert_eq!(desk.run(&line).code, Some(0));
+    let requests = [host.request(), host.request(), host.request()];
+    assert!(requests[2].starts_with("PUT /v1/tenants/a/routes/menu "), "{}", requests[2]);
+    assert!(requests[2].ends_with(r#"{"called":{"exact":"100"},"plugin":"menu"}"#), "{}", requests[2]);
+    assert_eq!(desk.run(&line).code, Some(0), "it is bound already, by a route of another name");
+    let said = desk.run(&line);
+    assert!(said.code == Some(64) && said.stderr.contains("takes other calls"), "{}", said.stderr);
+    let sent: Vec<_> =
+        host.requests.try_iter().map(|request| request.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        sent,
+        [
+            "GET /v1/tenants/a/routes",
+            "POST /v1/tenants/a/plugins/menu/versions?activate=true",
+            "GET /v1/tenants/a/routes"
+        ]
+    );
+}
+
+#[test]
+fn several_tenants_are_made_by_one_command() {
+    let desk = Desk::new("several");
+    let answers = ["a", "b", "c"].map(|name| answer("201 Created", &format!("{{\"name\":\"{name}\"}}")));
+    let host = Scripted::start(&answers.each_ref().map(String::as_str));
+    let rest = format!("--url {} --token-file token", host.url());
+    let said = desk.run(&format!("tenant create a b --calls 5 {rest}"));
+    assert_eq!(said.stdout, "tenant a is there\ntenant b is there\n");
+    assert!(host.request().ends_with(r#"{"name":"a","quotas":{"calls":5}}"#));
+    assert_eq!(desk.run(&format!("tenant create c --json {rest}")).stdout, "{\"name\":\"c\"}\n");
+}
+
+#[test]
 fn a_component_that_is_refused_by_its_size_is_not_sent() {
     let desk = Desk::new("large");
     std::fs::write(desk.file("large.wasm"), vec![b'x'; 8 << 20]).unwrap();
