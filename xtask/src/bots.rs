@@ -1,5 +1,5 @@
 //! `cargo xtask bots`: builds the bots of `plugins/` to `target/bots/<name>.wasm`, each a component of the world
-//! `patchbay:bot/telephony`. With `--tests` the misbehaving one too, to `target/bots-test/`, where no host looks by default.
+//! `patchbay:bot/telephony`. With `--tests` the misbehaving ones too, to `target/bots-test/`, where no host looks by default.
 //!
 //! Rust's standard library for Wasm comes from wherever this machine has it; `Toolchain::choose` is the order.
 //! Nothing is taken from the host's build, and nothing of it is touched: cargo runs in the workspace of the bots, with
@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 /// What we ship: built always.
 const BOTS: [&str; 2] = ["echo", "dtmf-menu"];
 /// What only the tests load.
-const TEST_BOTS: [&str; 1] = ["misbehave"];
+const TEST_BOTS: [&str; 2] = ["hoarder", "misbehave"];
 
 /// Wasm targets that a bot can be built for, the leaner one first.
 const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
@@ -36,7 +36,7 @@ const COMPONENT_MAGIC: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 pub struct Bots {
     /// More bots to build: packages of plugins/Cargo.toml.
     pub names: Vec<String>,
-    /// Build the misbehaving bot of the tests as well, to target/bots-test/.
+    /// Build the bots of the tests as well, to target/bots-test/.
     #[arg(long)]
     pub tests: bool,
     /// Where Rust's standard library for Wasm comes from, instead of whatever this machine has.

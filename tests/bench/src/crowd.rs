@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
+use crate::figures::lateness;
 use crate::leg::Ports;
-use crate::tally::{Clock, Heard};
+use crate::tally::{Clock, Heard, Nanos, Sample};
 use crate::traffic::Traffic;
 use crate::uac::{Lost, Uac};
 
@@ -19,6 +20,10 @@ const IN_FLIGHT: usize = 20;
 const LOOK: Duration = Duration::from_millis(50);
 /// From the last packet of ours to the first BYE: until the host has taken it.
 const TAIL: Duration = Duration::from_secs(1);
+/// Callers whose packets are timed.
+const TIMED: usize = 120;
+/// A departure that is later is late: one phase of the host's tick.
+const LATE: Nanos = 2_000_000;
 /// No crowd stays longer, or frames after it do not count.
 const STAY_MAX: Duration = Duration::from_secs(1800);
 
@@ -43,6 +48,9 @@ pub struct Caller {
     pub heard: Heard,
     /// Frames that did not come back exactly once. Only an echo gives them back, and a jitter buffer may drop or double some.
     pub unreturned: u64,
+    /// Packets of the host more than a phase of its tick after their place on the leg's own grid of 20 ms. Only of so many callers;
+    /// of the others 0.
+    pub late_departures: u64,
 }
 
 impl Crowd {
@@ -53,19 +61,24 @@ impl Crowd {
         let (called, until) = (called.to_owned(), Arc::clone(&leaving));
         let thread = std::thread::spawn(move || {
             let clock = Clock::new();
-            let traffic = Traffic::start(clock);
+            let traffic = Traffic::start(clock.clone());
             let mut uac = Uac::connect(host, None, &called)?;
             uac.tolerant = true;
             uac.ports = Ports::sparse();
-            uac.place(calls, IN_FLIGHT, &mut |leg| {
+            let mut timed = 0..TIMED;
+            uac.place(calls, IN_FLIGHT, &mut |mut leg| {
+                if timed.next().is_some() {
+                    leg.make_sample()?;
+                }
                 traffic.add(leg);
                 Ok(())
             })?;
             uac.wait_until(Instant::now() + warm_up)?;
-            traffic.measure(Instant::now(), Instant::now() + STAY_MAX);
+            let from = Instant::now();
+            traffic.measure(from, from + STAY_MAX);
             // Nobody waits for it if that one has given up.
             let _ = here.send(());
-            stay(uac, traffic, &until)
+            stay(uac, traffic, &until, &clock, from)
         });
         let crowd = Crowd { leaving, thread };
         match arrived.recv() {
@@ -81,18 +94,21 @@ impl Crowd {
     }
 }
 
-fn stay(mut uac: Uac, traffic: Traffic, until: &AtomicBool) -> Result<Crowded> {
+fn stay(mut uac: Uac, traffic: Traffic, until: &AtomicBool, clock: &Clock, from: Instant) -> Result<Crowded> {
     while !until.load(Ordering::Relaxed) {
         uac.wait_until(Instant::now() + LOOK)?;
     }
+    let interval = (clock.of(from), clock.now());
     traffic.hush();
     uac.wait_until(Instant::now() + TAIL)?;
     uac.hang_up(IN_FLIGHT)?;
     let legs = traffic.stop()?;
+    let late = |sample: &Sample| lateness(sample, interval).iter().filter(|late| **late > LATE).count() as u64;
     let callers = legs.iter().map(|leg| Caller {
         sent: leg.sent().into(),
         heard: leg.heard,
         unreturned: leg.returned.lost() as u64,
+        late_departures: leg.sample.as_deref().map_or(0, late),
     });
     Ok(Crowded { callers: callers.collect(), lost: uac.lost })
 }

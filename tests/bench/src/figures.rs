@@ -70,7 +70,7 @@ pub fn of(seen: &Seen) -> Value {
 
 /// How much later than its leg's grid each packet of the interval left the host. The grid is 20 ms, anchored once, at the
 /// earliest departure of the first second; RTP timestamps tell which slot a packet belongs to.
-fn lateness(sample: &Sample, (from, until): (Nanos, Nanos)) -> Vec<Nanos> {
+pub fn lateness(sample: &Sample, (from, until): (Nanos, Nanos)) -> Vec<Nanos> {
     let within: Vec<_> = sample.arrivals.iter().filter(|(_, at)| (from..until).contains(at)).collect();
     let Some((first, _)) = within.first() else { return Vec::new() };
     let off_grid = |(timestamp, at): &(u32, Nanos)| {

@@ -9,6 +9,7 @@ mod connection;
 pub mod crowd;
 pub mod echo;
 mod figures;
+pub mod hosting;
 mod leg;
 pub mod measured;
 mod phases;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bench::hosting::{self, Hosting};
 use bench::{Load, certificate, echo, measured, run};
 use clap::Parser;
 
@@ -11,6 +12,8 @@ enum Command {
     Echo(Echo),
     /// Loads the host, or the echo, and prints what was measured as one JSON object.
     Load(Load),
+    /// Measures what hosting promises, and prints it as one JSON object.
+    Hosting(Hosting),
     /// Writes cert.pem and key.pem for 127.0.0.1 into a folder.
     Certificate { folder: PathBuf },
 }
@@ -26,6 +29,7 @@ fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Echo(echo) => echo::run(echo.legs),
         Command::Load(load) => run::run(&load),
+        Command::Hosting(hosting) => hosting::run(&hosting),
         Command::Certificate { folder } => certificate::write(&folder),
     }
 }

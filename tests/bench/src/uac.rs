@@ -121,6 +121,11 @@ impl Uac {
         matches!(self.calls[number], State::Up { .. })
     }
 
+    /// It is not over yet.
+    pub fn is_live(&self, number: usize) -> bool {
+        !matches!(self.calls[number], State::Over)
+    }
+
     /// As it stands in the host's summary.
     pub fn call_id(&self, number: usize) -> String {
         format!("{number}@{}", self.name)

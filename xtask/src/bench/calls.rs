@@ -3,32 +3,21 @@
 //!
 //! Each run measures the floor first, then a fresh host. The figures are medians of the runs. `tests/bench` does the measuring.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
+use super::running::{Running, lines_of};
+use super::{Required, parse_required, release_program, write_figures};
 use crate::bots::{self, Bots};
-use crate::process::{cargo, root, target_dir};
+use crate::process::{root, target_dir};
 
-/// A `--require` does not hold.
-const EXIT_REQUIRED: u8 = 1;
-/// Nothing was measured.
-const EXIT_NOT_RUN: u8 = 2;
-/// Compiling the bots on a busy machine.
-const READY_TIME_MAX: Duration = Duration::from_secs(60);
 /// Set-up, warm-up and hanging up, beyond the interval.
 const AROUND_TIME_MAX: Duration = Duration::from_secs(180);
-
-#[derive(clap::Subcommand)]
-pub enum Bench {
-    /// Load a release host with calls and measure CPU, memory, loss, lateness and set-up.
-    Calls(Calls),
-}
 
 #[derive(clap::Args)]
 pub struct Calls {
@@ -51,7 +40,7 @@ pub struct Calls {
     json: PathBuf,
     /// Fails unless this figure is at most so much. May be given several times.
     #[arg(long, value_name = "FIELD<=N", value_parser = parse_required)]
-    require: Vec<Required>,
+    pub require: Vec<Required>,
     /// Measures this build of the host instead of the one in this folder.
     #[arg(long, value_name = "PROGRAM")]
     host: Option<PathBuf>,
@@ -65,30 +54,7 @@ enum Bot {
     Native,
 }
 
-#[derive(Clone)]
-struct Required {
-    field: String,
-    at_most: f64,
-}
-
-fn parse_required(text: &str) -> Result<Required, String> {
-    let (field, limit) = text.split_once("<=").ok_or("expected FIELD<=N")?;
-    let at_most = limit.trim().parse().map_err(|_| format!("`{limit}` is not a number"))?;
-    Ok(Required { field: field.trim().to_owned(), at_most })
-}
-
-pub fn run(bench: &Bench) -> ExitCode {
-    let Bench::Calls(calls) = bench;
-    match measure(calls) {
-        Ok(figures) => judge(&figures, &calls.require),
-        Err(error) => {
-            eprintln!("bench: {error:#}");
-            ExitCode::from(EXIT_NOT_RUN)
-        }
-    }
-}
-
-fn measure(calls: &Calls) -> Result<Map<String, Value>> {
+pub fn measure(calls: &Calls) -> Result<Map<String, Value>> {
     let bot = match calls.bot {
         Bot::Echo => "echo",
         Bot::DtmfMenu => "dtmf-menu",
@@ -114,9 +80,7 @@ fn measure(calls: &Calls) -> Result<Map<String, Value>> {
         "calls": calls.calls, "seconds": calls.seconds, "srtp": u8::from(calls.srtp), "runs": calls.runs,
     });
     figures.extend(more.as_object().cloned().unwrap_or_default());
-    let text = serde_json::to_string_pretty(&figures)?;
-    fs::write(&calls.json, format!("{text}\n")).with_context(|| calls.json.display().to_string())?;
-    println!("{text}");
+    write_figures(&figures, &calls.json)?;
     Ok(figures)
 }
 
@@ -135,21 +99,6 @@ fn medians(runs: &[Map<String, Value>]) -> Map<String, Value> {
     first.keys().map(|name| (name.clone(), median(name))).collect()
 }
 
-fn judge(figures: &Map<String, Value>, required: &[Required]) -> ExitCode {
-    let mut kept = true;
-    for Required { field, at_most } in required {
-        let Some(figure) = figures.get(field) else {
-            eprintln!("bench: there is no figure `{field}`");
-            return ExitCode::from(EXIT_NOT_RUN);
-        };
-        if !figure.as_f64().is_some_and(|figure| figure <= *at_most) {
-            eprintln!("bench: required {field} <= {at_most}, measured {figure}");
-            kept = false;
-        }
-    }
-    if kept { ExitCode::SUCCESS } else { ExitCode::from(EXIT_REQUIRED) }
-}
-
 /// The programs, and a folder for what they write.
 struct Stage {
     host: PathBuf,
@@ -162,24 +111,14 @@ impl Stage {
         // Those that we ship are built in any case.
         let names = if calls.bot == Bot::Silent { vec!["silent".to_owned()] } else { Vec::new() };
         bots::build(&Bots { names, tests: false, toolchain: None })?;
-        // One after the other, so that the host has the features that it has when an operator builds it.
-        let built = |package: &str| {
-            let status = cargo(&["build", "--release", "--package", package]).status().context("cannot run cargo")?;
-            ensure!(status.success(), "{package} does not build");
-            Ok(())
-        };
-        let release = target_dir().join("release");
         let host = match &calls.host {
             Some(host) => host.clone(),
-            None => {
-                built("patchbay")?;
-                release.join("patchbay")
-            }
+            None => release_program("patchbay", "patchbay")?,
         };
-        built("patchbay-bench")?;
+        let loadgen = release_program("patchbay-bench", "loadgen")?;
         let folder = target_dir().join("bench");
         fs::create_dir_all(&folder)?;
-        let stage = Stage { host, loadgen: release.join("loadgen"), folder };
+        let stage = Stage { host, loadgen, folder };
         if calls.srtp {
             let status = Command::new(&stage.loadgen).arg("certificate").arg(&stage.folder).status()?;
             ensure!(status.success(), "no certificate could be made");
@@ -234,51 +173,6 @@ impl Stage {
     }
 }
 
-/// A process that ends with this.
-struct Running(Child);
-
-impl Running {
-    /// Waits for the line that begins with `ready`, and returns those before it. Its stderr goes to `log`.
-    fn start(mut command: Command, log: &Path) -> Result<(Running, Vec<String>)> {
-        let name = command.get_program().to_string_lossy().into_owned();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log)?);
-        let mut child = command.spawn().with_context(|| format!("cannot run {name}"))?;
-        let stdout = child.stdout.take().context("its stdout is piped")?;
-        let (running, said) = (Running(child), lines_of(stdout));
-        let deadline = Instant::now() + READY_TIME_MAX;
-        let mut lines = Vec::new();
-        loop {
-            let line = said.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-            let line = line.with_context(|| format!("{name} is not ready; see {}", log.display()))?;
-            if line.starts_with("ready") {
-                return Ok((running, lines));
-            }
-            lines.push(line);
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Read on a thread, so that whoever waits for a line has a deadline.
-fn lines_of(stdout: ChildStdout) -> std::sync::mpsc::Receiver<String> {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    receiver
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,19 +186,5 @@ mod tests {
         let runs = [json!({"a": 3, "b": null}), json!({"a": 1, "b": 2}), json!({"a": 9.5, "b": 2})].map(figures);
         assert_eq!(Value::Object(medians(&runs)), json!({"a": 3.0, "b": null}));
         assert_eq!(Value::Object(medians(&runs[1..])), json!({"a": 5.25, "b": 2.0}));
-    }
-
-    #[test]
-    fn a_requirement_that_does_not_hold_and_one_that_cannot_be_judged_are_told_apart() {
-        let measured = figures(json!({"lost_frames": 3, "rtt_p50_ms": null}));
-        for (required, code) in [
-            ("lost_frames<=3", ExitCode::SUCCESS),
-            ("lost_frames<=2.5", ExitCode::from(1)),
-            ("rtt_p50_ms<=100", ExitCode::from(1)),
-            ("lost_framez<=3", ExitCode::from(2)),
-        ] {
-            let required_one = parse_required(required).unwrap();
-            assert_eq!(format!("{:?}", judge(&measured, &[required_one])), format!("{code:?}"), "{required}");
-        }
     }
 }
