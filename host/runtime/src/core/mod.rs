@@ -129,6 +129,7 @@ impl Core {
 
     fn keep_house(&mut self) {
         self.calls.handle(Input::WallClock(wall_clock()), Instant::now());
+        self.bots.keep_house(Instant::now());
         self.witness.close_ended(Instant::now());
         self.record.endpoint(self.endpoint.counters());
         self.record.calls_active.set(self.seats.len() as i64);
