@@ -9,6 +9,7 @@ use crate::load_error::one_line;
 use crate::meter::{EPOCHS_BEFORE_FIRST_LOOK, Verdict};
 use crate::wit::v0_1_0::Bot;
 use crate::{CallInfo, CallPort, Event, Fault, FrameAnswer, FrameKind, Limits, LogLevel, Plugin, StartReason, Started};
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline, WasmBacktrace};
@@ -42,6 +43,18 @@ impl Instance {
     pub fn start(&mut self, call: &CallInfo, config: &str, reason: StartReason) -> Result<Started, Fault> {
         let bot = &self.bot;
         self.cell.enter(Purpose::Start, |store| bot.start(store, call, config, reason))
+    }
+
+    /// The same while its call waits for it: with so much CPU and no more.
+    pub fn start_within(
+        &mut self,
+        allowance: Duration,
+        call: &CallInfo,
+        config: &str,
+        reason: StartReason,
+    ) -> Result<Started, Fault> {
+        let bot = &self.bot;
+        self.cell.enter(Purpose::StartWithin(allowance), |store| bot.start(store, call, config, reason))
     }
 
     /// Hands the bot 20 ms of sound and takes 20 ms from it.
@@ -138,6 +151,12 @@ impl Instance {
     }
 }
 
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance").field("plugin", &self.plugin.name()).finish_non_exhaustive()
+    }
+}
+
 /// The store and whether it may still be entered.
 struct Cell {
     store: Store<HostState>,
@@ -149,6 +168,7 @@ struct Cell {
 #[derive(Clone, Copy)]
 enum Purpose {
     Start,
+    StartWithin(Duration),
     Frame,
     Event,
     Save,
@@ -180,6 +200,7 @@ impl Cell {
         state.memory.refused = false;
         match purpose {
             Purpose::Start => state.meter.enter(self.limits.start_cpu()),
+            Purpose::StartWithin(allowance) => state.meter.enter(allowance),
             Purpose::Save => state.meter.enter(self.limits.hard_cpu()),
             Purpose::Event => state.meter.enter_event(state.port.now_ms() / TICK_MS, self.limits.hard_cpu()),
             Purpose::Frame => state.meter.enter_frame(state.port.now_ms() / TICK_MS, self.limits.hard_cpu()),
@@ -214,6 +235,7 @@ impl Cell {
     fn limit_ms(&self, purpose: Purpose) -> u32 {
         match purpose {
             Purpose::Start => self.limits.start_cpu_ms,
+            Purpose::StartWithin(allowance) => u32::try_from(allowance.as_millis()).unwrap_or(u32::MAX),
             Purpose::Frame | Purpose::Event | Purpose::Save => self.limits.hard_cpu_ms,
         }
     }

@@ -80,6 +80,12 @@ impl BotLog {
         }
     }
 
+    /// A line of the host's own about this bot.
+    pub fn warn(&self, message: &str) {
+        let _entered = self.voice.span.enter();
+        tracing::warn!("the bot {message}");
+    }
+
     /// Lines over the limit, for the call's summary.
     pub fn dropped(&self) -> u64 {
         self.dropped

@@ -1,19 +1,23 @@
 //! One call's bot, as its worker sees it: the instance, its operations, and the rings to and from the media thread.
+//! How it goes on after a fault is in `lives`, how it changes its generation in `moves`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use plugin::{Event, Fault, FrameAnswer, FrameKind, Instance};
+use plugin::{Event, Fault, FrameAnswer, Instance, Plugin};
 
 use call::{BotAct, BotStats};
 
 use super::fallback::Prompt;
+use super::lane::lock;
 use super::late::{self, Used};
+use super::lives::{Restarts, Saves};
+use super::moves::{Frozen, Incoming};
 use super::operations::Operations;
-
-pub type Frame = [i16; 160];
+use super::quota::CpuQuota;
+use super::rings::{BotEnds, Frame, FromBot};
 
 /// Frames that wait for the bot before the oldest goes: 500 ms.
 pub const FRAMES_WAITING_MAX: usize = 25;
@@ -22,52 +26,6 @@ pub const TICKS_TO_PROVE_ITSELF: u32 = 50;
 /// More guest CPU than this in one tick does not belong among others: one epoch tick.
 pub const FAST_TICK_MAX: Duration = Duration::from_millis(1);
 
-/// 20 ms from the caller, on its way to the bot.
-pub struct FromCaller {
-    pub tick: u64,
-    pub kind: FrameKind,
-    pub samples: Frame,
-    /// When the answer's packet leaves: what comes later is late.
-    pub due: Instant,
-}
-
-/// 20 ms from the bot, on its way to the caller.
-pub struct FromBot {
-    pub tick: u64,
-    pub samples: Frame,
-}
-
-/// A key press on its way to the bot.
-pub struct Pressed {
-    pub key: char,
-    pub tick: u64,
-}
-
-/// What both sides of the rings read without waiting.
-#[derive(Default)]
-pub struct Shared {
-    /// The last tick that the bot is done with, plus one.
-    pub answered: AtomicU64,
-    /// Whether the media thread should hand over frames at all.
-    pub wants_frames: AtomicBool,
-    /// The leg's newest tick.
-    pub tick: AtomicU64,
-    /// Departures with nothing to say for a bot that wants to answer each frame.
-    pub underruns: AtomicU64,
-    /// Frames that found the ring full.
-    pub overruns: AtomicU64,
-    /// Digits found no room: the bot is not taking them.
-    pub digits_overfull: AtomicBool,
-}
-
-/// The bot's ends of the rings.
-pub struct BotEnds {
-    pub frames: rtrb::Consumer<FromCaller>,
-    pub digits: rtrb::Consumer<Pressed>,
-    pub answers: rtrb::Producer<FromBot>,
-    pub shared: Arc<Shared>,
-}
-
 /// What the worker tells the rest of the host after a run.
 #[derive(Debug)]
 pub enum Report {
@@ -75,7 +33,29 @@ pub enum Report {
     /// The bot is gone, and why.
     Faulted(String),
     FallbackPlayed,
+    /// A new instance is to go on from the last save, after so long.
+    Fell {
+        after: Duration,
+        why: String,
+    },
+    /// The new instance took over.
+    Moved {
+        generation: u64,
+    },
+    /// This try failed; the bot goes on as it was.
+    MoveFailed {
+        why: String,
+    },
+    /// The new instance failed soon after it took over, and the one before it goes on.
+    PutBack {
+        generation: u64,
+        why: String,
+    },
+    /// An instance to be dropped where nobody waits for it.
+    Discard(Box<Instance>),
 }
+
+pub type Tell<'a> = &'a mut dyn FnMut(Report);
 
 /// The conditions under which a bot is entered once.
 #[derive(Clone, Copy, Debug)]
@@ -102,28 +82,35 @@ pub enum Place {
 
 /// The same, and for how many clean ticks yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pace {
+pub(super) enum Pace {
     Kept,
     Proving(u32),
     SetAside(u32),
 }
 
-enum Running {
+pub(super) enum Running {
     /// `start` has not returned yet, or the bot was never started.
     Waiting,
     Bot(Box<Instance>),
+    /// It failed; an instance of the same build is to take its place.
+    Down(Plugin),
     Fallback(Prompt),
     Gone,
 }
 
 pub struct Bot {
-    running: Running,
+    pub(super) running: Running,
     operations: Arc<Mutex<Operations>>,
-    ends: BotEnds,
+    pub(super) ends: BotEnds,
     answered_at: Option<Instant>,
-    pace: Pace,
+    pub(super) pace: Pace,
     /// Of its generation; a flag of its own if there is none.
-    proved: Arc<AtomicBool>,
+    pub(super) proved: Arc<AtomicBool>,
+    pub(super) saves: Saves,
+    pub(super) restarts: Restarts,
+    pub(super) quota: CpuQuota,
+    /// The instance before this one, for a second after a move.
+    pub(super) frozen: Option<Box<Frozen>>,
     pub stats: BotStats,
     out: Box<Frame>,
 }
@@ -134,10 +121,20 @@ pub struct BotCell {
     place: AtomicU8,
     /// Set aside for the slow lane and not yet run there.
     queued: AtomicBool,
+    /// A new instance that waits for the end of a turn, and whether there is one.
+    incoming: Mutex<Option<Box<Incoming>>>,
+    has_incoming: AtomicBool,
 }
 
 impl BotCell {
-    pub fn new(operations: Arc<Mutex<Operations>>, ends: BotEnds, proved: Arc<AtomicBool>) -> Self {
+    /// `stats`: with the build that it begins with.
+    pub fn new(
+        operations: Arc<Mutex<Operations>>,
+        ends: BotEnds,
+        proved: Arc<AtomicBool>,
+        quota: CpuQuota,
+        stats: BotStats,
+    ) -> Self {
         let pace = if proved.load(Ordering::Relaxed) { Pace::Kept } else { Pace::Proving(TICKS_TO_PROVE_ITSELF) };
         let bot = Bot {
             running: Running::Waiting,
@@ -146,11 +143,21 @@ impl BotCell {
             answered_at: None,
             pace,
             proved,
-            stats: BotStats::default(),
+            saves: Saves::default(),
+            restarts: Restarts::default(),
+            quota,
+            frozen: None,
+            stats,
             out: Box::new([0; 160]),
         };
         let place = AtomicU8::new(bot.place() as u8);
-        Self { bot: Mutex::new(bot), place, queued: AtomicBool::new(false) }
+        Self {
+            bot: Mutex::new(bot),
+            place,
+            queued: AtomicBool::new(false),
+            incoming: Mutex::new(None),
+            has_incoming: AtomicBool::new(false),
+        }
     }
 
     pub fn place(&self) -> Place {
@@ -189,6 +196,24 @@ impl BotCell {
         self.bot.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// Leaves a new instance for whoever next has the bot at the end of a turn; one that waits already comes back.
+    pub fn hand_in(&self, incoming: Box<Incoming>) -> Option<Box<Incoming>> {
+        let before = lock(&self.incoming).replace(incoming);
+        self.has_incoming.store(true, Ordering::Release);
+        before
+    }
+
+    pub fn has_incoming(&self) -> bool {
+        self.has_incoming.load(Ordering::Acquire)
+    }
+
+    /// None also while somebody is just handing it in.
+    pub fn take_incoming(&self) -> Option<Box<Incoming>> {
+        let incoming = self.incoming.try_lock().ok()?.take();
+        self.has_incoming.store(false, Ordering::Release);
+        incoming
+    }
+
     /// After a turn: where the next one is.
     pub fn note_pace(&self, bot: &Bot) {
         self.place.store(bot.place() as u8, Ordering::Relaxed);
@@ -196,39 +221,54 @@ impl BotCell {
 }
 
 impl Bot {
-    /// Takes the place of a start that has not been given up meanwhile; else the instance comes back.
-    pub fn run_instance(&mut self, instance: Box<Instance>, frames: bool) -> Result<(), Box<Instance>> {
-        if !matches!(self.running, Running::Waiting) {
+    /// Takes the place of a start, or of an instance that failed, if it has not been given up meanwhile; else it comes back.
+    pub fn run_instance(&mut self, now: Instant, instance: Box<Instance>, frames: bool) -> Result<(), Box<Instance>> {
+        if !matches!(self.running, Running::Waiting | Running::Down(_)) {
             return Err(instance);
         }
-        self.operations().want_frames(frames);
-        self.ends.shared.wants_frames.store(frames, Ordering::Relaxed);
+        self.set_wants_frames(frames);
+        self.quota.begin(instance.guest_time());
+        self.saves.begin(now);
+        self.restarts.begin(now);
         self.running = Running::Bot(instance);
         Ok(())
     }
 
+    pub(super) fn set_wants_frames(&self, wanted: bool) {
+        self.operations().want_frames(wanted);
+        self.ends.shared.wants_frames.store(self.operations().wants_frames(), Ordering::Relaxed);
+    }
+
     pub fn operations(&self) -> MutexGuard<'_, Operations> {
-        self.operations.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.operations)
     }
 
     /// The instance goes; what it used stays on record.
-    fn dismiss(&mut self) {
+    pub(super) fn dismiss(&mut self, tell: Tell) {
         self.ends.shared.wants_frames.store(false, Ordering::Relaxed);
         if let Running::Bot(instance) = std::mem::replace(&mut self.running, Running::Gone) {
-            self.stats.guest_time += instance.guest_time();
+            self.discard(instance, tell);
+        }
+        if let Some(frozen) = self.frozen.take() {
+            self.discard(frozen.instance, tell);
         }
     }
 
+    pub(super) fn discard(&mut self, instance: Box<Instance>, tell: Tell) {
+        self.stats.guest_time += instance.guest_time();
+        tell(Report::Discard(instance));
+    }
+
     /// The host's own prompt, which is no slow bot whatever stood here before.
-    pub fn play_fallback(&mut self, prompt: Prompt) {
-        self.dismiss();
+    pub fn play_fallback(&mut self, prompt: Prompt, tell: Tell) {
+        self.dismiss(tell);
         self.operations().abandon();
         self.pace = Pace::Kept;
         self.running = Running::Fallback(prompt);
     }
 
-    pub fn end(&mut self) -> BotStats {
-        self.dismiss();
+    pub fn end(&mut self, tell: Tell) -> BotStats {
+        self.dismiss(tell);
         let mut stats = std::mem::take(&mut self.stats);
         stats.log_lines_dropped = self.operations().log.dropped();
         stats.underruns += self.ends.shared.underruns.load(Ordering::Relaxed);
@@ -246,48 +286,67 @@ impl Bot {
 
     /// One tick: what is due becomes events, the events and then the frames are handed to the guest.
     /// A panic of the host's own in here costs this bot, not the worker.
-    pub fn run(&mut self, now: Instant, turn: Turn, report: &mut dyn FnMut(Report)) {
-        catch_unwind(AssertUnwindSafe(|| self.take_turn(now, turn, report))).unwrap_or_else(|_| {
+    pub fn run(&mut self, now: Instant, turn: Turn, tell: Tell) {
+        self.guarded(tell, |bot, tell| bot.take_turn(now, turn, tell));
+    }
+
+    pub(super) fn guarded(&mut self, tell: Tell, run: impl FnOnce(&mut Self, Tell)) {
+        catch_unwind(AssertUnwindSafe(|| run(self, tell))).unwrap_or_else(|_| {
             // What is left of it may panic again where it is dropped; it is out of its place by then.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.dismiss()));
-            report(Report::Faulted("the host itself failed while it ran".to_owned()));
+            let _ = catch_unwind(AssertUnwindSafe(|| self.dismiss(tell)));
+            tell(Report::Faulted("the host itself failed while it ran".to_owned()));
         });
     }
 
-    fn take_turn(&mut self, now: Instant, turn: Turn, report: &mut dyn FnMut(Report)) {
+    fn take_turn(&mut self, now: Instant, turn: Turn, tell: Tell) {
         match &mut self.running {
             Running::Waiting | Running::Gone => return,
+            Running::Down(_) => return self.stay_down(tell),
             Running::Fallback(prompt) => {
-                let mut operations = self.operations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                if prompt.feed(operations.playout()) {
+                if prompt.feed(lock(&self.operations).playout()) {
                     self.running = Running::Gone;
-                    report(Report::FallbackPlayed);
+                    tell(Report::FallbackPlayed);
                 }
                 return;
             }
             Running::Bot(instance) => instance.begin_tick(),
         }
+        self.thaw(now, tell);
         let (measured_before, frames_before) = (self.measured_time(), self.stats.frames);
         let outcome = self.take_digits().and_then(|()| self.run_guest(now, turn).map_err(Ended::Fault));
         let measured = self.measured_time().saturating_sub(measured_before);
         let frames = u32::try_from(self.stats.frames - frames_before).unwrap_or(u32::MAX);
+        self.count_cpu(now);
         // Frames that had waited are ticks of their own.
         self.keep_pace(measured / frames.max(1));
-        self.report_acts(report);
-        if let Err(ended) = outcome {
-            if let Ended::Fault(Fault::TooLong { .. }) = ended {
-                // The next ones of this generation begin on the slow lane again.
-                self.proved.store(false, Ordering::Relaxed);
-            }
-            self.dismiss();
-            report(Report::Faulted(ended.to_string()));
+        self.report_acts(tell);
+        match outcome {
+            Ok(()) => self.save_if_due(now, tell),
+            Err(Ended::Overfull) => self.give_up(OVERFULL.to_owned(), tell),
+            Err(Ended::Fault(fault)) => self.fall(now, &fault, tell),
         }
     }
 
+    fn count_cpu(&mut self, now: Instant) {
+        let Running::Bot(instance) = &self.running else { return };
+        if self.quota.count(now, instance.guest_time()) {
+            self.stats.cpu_quota_breaches += 1;
+            self.operations()
+                .log
+                .warn("uses more CPU than its quota: it runs on the slow lane until it is back within");
+        }
+    }
+
+    /// For good: the route's fall-back.
+    pub(super) fn give_up(&mut self, why: String, tell: Tell) {
+        self.dismiss(tell);
+        tell(Report::Faulted(why));
+    }
+
     /// What the bot asked of its call.
-    pub fn report_acts(&mut self, report: &mut dyn FnMut(Report)) {
+    pub fn report_acts(&mut self, tell: Tell) {
         while let Some(act) = self.next_act() {
-            report(Report::Act(act));
+            tell(Report::Act(act));
         }
     }
 
@@ -302,7 +361,7 @@ impl Bot {
         }
     }
 
-    fn take_digits(&mut self) -> Result<(), Ended> {
+    pub(super) fn take_digits(&mut self) -> Result<(), Ended> {
         let mut overfull = self.ends.shared.digits_overfull.load(Ordering::Relaxed);
         while let Ok(pressed) = self.ends.digits.pop() {
             let digit = Event::Digit { key: pressed.key, tick: pressed.tick };
@@ -338,13 +397,16 @@ impl Bot {
         let Running::Bot(instance) = &mut self.running else { return Ok(()) };
         // Bounded: what a bot's own doing brings about (a timer of 0 ms in each timer event) becomes due in the next tick.
         loop {
-            let next = self.operations.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next_event();
+            let next = lock(&self.operations).next_event();
             let Some(event) = next else { return Ok(()) };
             if matches!(event, Event::Answered) {
                 self.answered_at.get_or_insert(now);
             }
             self.stats.events += 1;
-            instance.on_event(event)?;
+            if let Err(fault) = instance.on_event(event) {
+                lock(&self.operations).strike_last_delivered();
+                return Err(fault);
+            }
             if now.elapsed() >= turn.patience {
                 return Ok(());
             }
@@ -358,7 +420,7 @@ impl Bot {
         }
     }
 
-    fn drop_frames(&mut self) {
+    pub(super) fn drop_frames(&mut self) {
         while self.ends.frames.pop().is_ok() {}
     }
 
@@ -398,7 +460,7 @@ impl Bot {
     /// Ticks before the answer prove nothing.
     fn keep_pace(&mut self, used: Duration) {
         self.pace = match self.pace {
-            _ if used > FAST_TICK_MAX => Pace::SetAside(TICKS_TO_PROVE_ITSELF),
+            _ if used > FAST_TICK_MAX || self.quota.is_over() => Pace::SetAside(TICKS_TO_PROVE_ITSELF),
             pace if self.answered_at.is_none() => pace,
             Pace::Proving(1) | Pace::SetAside(1) => {
                 self.proved.store(true, Ordering::Relaxed);
@@ -411,12 +473,10 @@ impl Bot {
     }
 }
 
-/// Why a bot is gone.
-#[derive(Debug, thiserror::Error)]
-enum Ended {
-    #[error(transparent)]
+/// Why a turn was the bot's last.
+#[derive(Debug)]
+pub(super) enum Ended {
     Fault(Fault),
-    #[error("{OVERFULL}")]
     Overfull,
 }
 

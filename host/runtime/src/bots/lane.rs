@@ -8,6 +8,7 @@
 //!                                                  | overstayed
 //!                                   spare  <-------+  bot, bot, bot
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::Thread;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use super::cell::{BotCell, Place, Turn};
 use super::late::Used;
 use super::slow_lane::SlowLane;
-use super::{Enlisted, GUEST_STACK_BYTES, PHASES, Reports, priority};
+use super::{Enlisted, GUEST_STACK_BYTES, PHASES, priority};
 
 /// The holder and those who may take over. One less than that many guests of one lane can overstay at once before the batch waits.
 pub const LANE_THREADS: usize = 8;
@@ -37,7 +38,8 @@ pub struct Lane {
     threads: OnceLock<Vec<Thread>>,
     batch: Mutex<Batch>,
     pub slow: Arc<SlowLane>,
-    reports: Reports,
+    /// Bots that are to move, once nobody waits for their turn. Only the lane's own threads look here.
+    moving: Mutex<VecDeque<Arc<Enlisted>>>,
     stop: AtomicBool,
 }
 
@@ -60,8 +62,8 @@ struct Batch {
 
 impl Lane {
     /// Starts the lane's threads; they end with [`Lane::stop`].
-    pub fn start(number: usize, slow: Arc<SlowLane>, reports: Reports) -> std::io::Result<Arc<Self>> {
-        let lane = Arc::new(Self::new(slow, reports));
+    pub fn start(number: usize, slow: Arc<SlowLane>) -> std::io::Result<Arc<Self>> {
+        let lane = Arc::new(Self::new(slow));
         let mut threads = Vec::with_capacity(LANE_THREADS);
         for seat in 0..LANE_THREADS {
             let worker = Arc::clone(&lane);
@@ -75,7 +77,7 @@ impl Lane {
     }
 
     /// Without its threads.
-    pub(super) fn new(slow: Arc<SlowLane>, reports: Reports) -> Self {
+    pub(super) fn new(slow: Arc<SlowLane>) -> Self {
         let now = Instant::now();
         let batch = Batch { phase: PHASES - 1, next: 0, left: 0, woken: now, used: Used::default() };
         Self {
@@ -88,7 +90,7 @@ impl Lane {
             threads: OnceLock::new(),
             batch: Mutex::new(batch),
             slow,
-            reports,
+            moving: Mutex::default(),
             stop: AtomicBool::new(false),
         }
     }
@@ -196,13 +198,23 @@ impl Lane {
         }
     }
 
-    /// Runs batches until none waits, or until the lane was handed over while a guest ran.
+    /// Runs batches until none waits, or until the lane was handed over while a guest ran. A bot moves when nobody waits for
+    /// a turn, so that whatever its new build does stands before no frame of that moment; and whoever is woken meanwhile goes first.
     fn work_as_holder(&self, seat: usize) {
         self.begin_holding();
-        while let Some((bot, now, turn)) = self.next_bot() {
+        loop {
+            let next = self.next_bot();
+            let moving = if next.is_none() { lock(&self.moving).pop_front() } else { None };
             let here = Workplace::Seat { lane: std::ptr::from_ref(self).addr(), seat, overstayed: false };
             WORKPLACE.set(here);
-            self.run(&bot, now, turn);
+            match (next, moving) {
+                (Some((bot, now, turn)), _) => self.run(&bot, now, turn),
+                (None, Some(bot)) => Self::run_move(&bot),
+                (None, None) => {
+                    WORKPLACE.set(Workplace::Elsewhere);
+                    return;
+                }
+            }
             let overstayed = WORKPLACE.replace(Workplace::Elsewhere) != here;
             if overstayed {
                 match self.come_back(seat) {
@@ -221,8 +233,23 @@ impl Lane {
         }
         // Somebody inside means that the slow lane or a move has it just now: its frames wait in the ring.
         let Some(mut inside) = bot.cell.try_enter() else { return };
-        inside.run(now, turn, &mut |report| self.reports.send(bot.call, report));
+        inside.run(now, turn, &mut |report| bot.tell(report));
         bot.cell.note_pace(&inside);
+        if bot.cell.has_incoming() {
+            let mut moving = lock(&self.moving);
+            if !moving.iter().any(|other| Arc::ptr_eq(other, bot)) {
+                moving.push_back(Arc::clone(bot));
+            }
+        }
+    }
+
+    fn run_move(bot: &Arc<Enlisted>) {
+        // Set aside by now: the slow lane does it.
+        if bot.cell.place() != Place::Lane {
+            return;
+        }
+        let Some(mut inside) = bot.cell.try_enter() else { return };
+        bot.cell.move_bot(&mut inside, Instant::now(), &bot.script, &mut |report| bot.tell(report));
     }
 
     /// The rest of the batch is this thread's: what was used of it before stays on its account.

@@ -2,7 +2,10 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | cell | one call's bot: instance, rings, what one tick of it is |
+//! | cell, rings | one call's bot: instance, rings, what one tick of it is |
+//! | lives | saves, restarts after a fault |
+//! | moves, errands | from one generation to the next under a live call; a few at a time |
+//! | quota | guest CPU of calls and tenants |
 //! | operations | timers, marks, clears, events: what belongs to the call |
 //! | port | host functions -> operations |
 //! | lane, slow_lane, starter | the threads that enter guests |
@@ -10,38 +13,48 @@
 
 mod bot_log;
 mod cell;
+mod errands;
 mod fallback;
 mod lane;
 mod late;
+mod lives;
+mod moves;
 mod operations;
 mod port;
 pub(crate) mod priority;
+mod quota;
+mod rings;
 mod slow_lane;
 mod starter;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use call::{BotAct, BotStats, CallId, StartFailure, WallClock};
 use media::PlayoutReader;
 use plugin::Generation;
 use tokio::sync::mpsc;
 
-pub use cell::{FRAMES_WAITING_MAX, FromBot, FromCaller, Pressed, Shared};
+pub use cell::FRAMES_WAITING_MAX;
 pub use lane::Lane;
+pub use rings::{FromBot, FromCaller, Pressed, Shared};
+pub use store::LivePolicy;
 
 use bot_log::BotLog;
 pub use bot_log::Voice;
-use cell::{BotCell, BotEnds, Report};
+use cell::{BotCell, Report};
+use errands::Errand;
 use fallback::Prompt;
+use moves::{Script, Target};
 use operations::{CallFacts, DIGITS_MAX, Operations};
-use port::Port;
+use quota::{CpuQuota, Tenants};
+use rings::BotEnds;
 use slow_lane::SlowLane;
-use starter::{Start, Starters};
+use starter::{Desk, Start, Starters};
 
 /// Phases of the 20 ms tick: 2 ms each.
 pub const PHASES: usize = 10;
@@ -122,17 +135,20 @@ impl Default for Allowance {
 pub struct Reports(mpsc::UnboundedSender<BotPlaneEvent>);
 
 impl Reports {
-    fn send(&self, call: CallId, report: Report) {
-        self.event(match report {
-            Report::Act(act) => BotPlaneEvent::Act { call, act },
-            Report::Faulted(why) => BotPlaneEvent::Faulted { call, why },
-            Report::FallbackPlayed => BotPlaneEvent::FallbackPlayed { call },
-        });
-    }
-
     fn event(&self, event: BotPlaneEvent) {
         // The core is gone only when the process ends.
         let _ = self.0.send(event);
+    }
+}
+
+/// The way to the thread that runs errands.
+#[derive(Clone)]
+struct Errands(std::sync::mpsc::Sender<Errand>);
+
+impl Errands {
+    fn run(&self, errand: Errand) {
+        // The thread is gone only when the process ends.
+        let _ = self.0.send(errand);
     }
 }
 
@@ -144,11 +160,40 @@ pub struct Enlisted {
     lane: Arc<Lane>,
     enlisted: AtomicBool,
     closing: AtomicBool,
-    digest: String,
-    generation: u64,
+    /// By which its builds are known.
+    key: String,
+    /// The number of the one that runs.
+    generation: AtomicU64,
+    script: Script,
+    operations: Arc<Mutex<Operations>>,
+    reports: Reports,
+    errands: Errands,
 }
 
 impl Enlisted {
+    /// Whom it concerns: the core, or the thread that runs errands.
+    fn tell(self: &Arc<Self>, report: Report) {
+        let (call, bot) = (self.call, || Arc::clone(self));
+        let event = match report {
+            Report::Act(act) => BotPlaneEvent::Act { call, act },
+            Report::Faulted(why) => BotPlaneEvent::Faulted { call, why },
+            Report::FallbackPlayed => BotPlaneEvent::FallbackPlayed { call },
+            Report::Moved { generation } => {
+                self.generation.store(generation, Ordering::Release);
+                self.errands.run(Errand::Tried { bot: bot(), result: Ok(()) });
+                BotPlaneEvent::Moved { call, generation }
+            }
+            Report::PutBack { generation, why } => {
+                self.generation.store(generation, Ordering::Release);
+                BotPlaneEvent::NotMoved { call, why }
+            }
+            Report::MoveFailed { why } => return self.errands.run(Errand::Tried { bot: bot(), result: Err(why) }),
+            Report::Fell { after, why } => return self.errands.run(Errand::Restart { bot: bot(), after, why }),
+            Report::Discard(instance) => return self.errands.run(Errand::Discard(instance)),
+        };
+        self.reports.event(event);
+    }
+
     fn enlist(self: &Arc<Self>) {
         if !self.closing.load(Ordering::Acquire) && !self.enlisted.swap(true, Ordering::AcqRel) {
             self.lane.enlist(Arc::clone(self));
@@ -173,9 +218,11 @@ pub struct MediaEnds {
 /// A bot's seat in the table: what the core needs to reach it.
 struct Seat {
     bot: Arc<Enlisted>,
-    operations: Arc<Mutex<Operations>>,
     shared: Arc<Shared>,
     media: Option<MediaEnds>,
+    allowance: Allowance,
+    /// On a generation older than that, until then at most.
+    deadline: Option<(u64, Instant)>,
 }
 
 /// Which generations have proved themselves: until one of its bots has shown enough clean ticks, a new one runs on the slow lane.
@@ -200,7 +247,9 @@ pub struct Bots {
     starters: Starters,
     reports: Reports,
     prompts: HashMap<String, Arc<[i16]>>,
+    errands: Errands,
     proving: Proving,
+    tenants: Tenants,
     seats: HashMap<CallId, Seat>,
 }
 
@@ -212,15 +261,23 @@ impl Bots {
     ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<BotPlaneEvent>)> {
         let (sender, events) = mpsc::unbounded_channel();
         let reports = Reports(sender);
-        let slow = SlowLane::start(reports.clone())?;
-        let lanes = (0..lanes)
-            .map(|number| Lane::start(number, Arc::clone(&slow), reports.clone()))
-            .collect::<Result<_, _>>()?;
-        let starters = Starters::start(reports.clone())?;
-        Ok((
-            Self { lanes, slow, starters, reports, prompts, proving: Proving::default(), seats: HashMap::new() },
-            events,
-        ))
+        let slow = SlowLane::start()?;
+        let lanes = (0..lanes).map(|number| Lane::start(number, Arc::clone(&slow))).collect::<Result<_, _>>()?;
+        let desk = Arc::new(Desk::default());
+        let starters = Starters::start(Arc::clone(&desk), &reports)?;
+        let errands = Errands(errands::start(desk, reports.clone())?);
+        let bots = Self {
+            lanes,
+            slow,
+            starters,
+            reports,
+            prompts,
+            errands,
+            proving: Proving::default(),
+            tenants: Tenants::default(),
+            seats: HashMap::new(),
+        };
+        Ok((bots, events))
     }
 
     pub fn lanes(&self) -> &[Arc<Lane>] {
@@ -251,15 +308,27 @@ impl Bots {
             config: start.route.config.clone(),
         };
         let number = plugin.as_ref().map_or(0, |generation| generation.number);
+        let playout_writer = (playout_writer, allowance.playout_ms);
         let operations =
             Operations::new(Arc::new(facts), playout_writer, BotLog::new(voice, number, clock.at), start.seed, clock);
         let operations = Arc::new(Mutex::new(operations));
         let ends = BotEnds { frames: frames_out, digits: digits_out, answers: answers_in, shared: Arc::clone(&shared) };
         let proving = plugin.as_ref().map(|generation| self.proving.of(generation)).unwrap_or_default();
-        let cell = Arc::new(BotCell::new(Arc::clone(&operations), ends, proving));
-        let phase = lane.join_quietest_phase();
         let (digest, generation) =
             plugin.as_ref().map(|loaded| (loaded.plugin.digest().to_owned(), loaded.number)).unwrap_or_default();
+        let tenant = &start.route.tenant;
+        let quota = CpuQuota::new(&allowance, self.tenants.join(tenant, &allowance, clock.at), clock.at);
+        let stats = BotStats { digest, generation, ..BotStats::default() };
+        let cell = Arc::new(BotCell::new(Arc::clone(&operations), ends, proving, quota, stats));
+        let phase = lane.join_quietest_phase();
+        let info = plugin::CallInfo {
+            id: start.id.clone(),
+            caller: start.caller.clone(),
+            called: start.called.clone(),
+            trunk: start.trunk.clone(),
+            tenant: tenant.clone(),
+        };
+        let config = serde_json::Value::Object(start.route.config.clone()).to_string();
         let bot = Arc::new(Enlisted {
             call,
             phase,
@@ -267,8 +336,12 @@ impl Bots {
             lane,
             enlisted: AtomicBool::new(false),
             closing: AtomicBool::new(false),
-            digest,
-            generation,
+            key: start.route.bot.clone(),
+            generation: AtomicU64::new(generation),
+            script: Script { info, config, memory_bytes: allowance.memory_bytes },
+            operations,
+            reports: self.reports.clone(),
+            errands: self.errands.clone(),
         });
         let media = MediaEnds {
             phase,
@@ -278,7 +351,7 @@ impl Bots {
             playout,
             shared: Arc::clone(&shared),
         };
-        let seat = Seat { bot: Arc::clone(&bot), operations: Arc::clone(&operations), shared, media: Some(media) };
+        let seat = Seat { bot: Arc::clone(&bot), shared, media: Some(media), allowance, deadline: None };
         self.seats.insert(call, seat);
         let generation = match plugin {
             Ok(generation) => generation,
@@ -288,24 +361,7 @@ impl Bots {
                     .event(BotPlaneEvent::Started { call, result: Err(StartFailure::NotLoadable { why }) });
             }
         };
-        let port = Port { operations, lane: Arc::clone(&bot.lane), cell: Arc::downgrade(&bot.cell) };
-        let info = plugin::CallInfo {
-            id: start.id.clone(),
-            caller: start.caller.clone(),
-            called: start.called.clone(),
-            trunk: start.trunk.clone(),
-            tenant: start.route.tenant.clone(),
-        };
-        let config = serde_json::Value::Object(start.route.config.clone()).to_string();
-        if !self.starters.start_bot(Start {
-            bot,
-            generation,
-            memory_bytes: allowance.memory_bytes,
-            port,
-            info,
-            config,
-            queued: Instant::now(),
-        }) {
+        if !self.starters.start_bot(Start { bot, generation, queued: Instant::now() }) {
             self.reports.event(BotPlaneEvent::Started { call, result: Err(StartFailure::TimedOut) });
         }
     }
@@ -322,7 +378,7 @@ impl Bots {
 
     pub fn event(&mut self, call: CallId, event: plugin::Event) {
         let Some(seat) = self.seats.get(&call) else { return };
-        if lane::lock(&seat.operations).push(event).is_err() {
+        if lane::lock(&seat.bot.operations).push(event).is_err() {
             self.reports.event(BotPlaneEvent::Faulted { call, why: cell::OVERFULL.to_owned() });
         }
     }
@@ -334,11 +390,54 @@ impl Bots {
         self.starters.play_fallback(Arc::clone(&seat.bot), Prompt::new(samples));
     }
 
+    /// A newer generation of this bot is active: what becomes of live calls on older ones. A call whose bot is still in `start`
+    /// keeps its generation until `start` has returned, and moves then. What was said at an earlier activation no longer counts, except
+    /// for the earlier of two limits. `limit`: from now on; see [`Bots::overdue`].
+    pub fn replace(
+        &mut self,
+        key: &str,
+        generation: &Generation,
+        live: LivePolicy,
+        limit: Option<Duration>,
+        now: Instant,
+    ) {
+        let target = Target { generation: generation.clone(), proved: self.proving.of(generation) };
+        let is_older =
+            |seat: &&mut Seat| seat.bot.key == key && seat.bot.generation.load(Ordering::Acquire) < generation.number;
+        for seat in self.seats.values_mut().filter(is_older) {
+            let deadline = limit.map(|limit| now + limit);
+            seat.deadline = match (seat.deadline, deadline) {
+                (Some(earlier), Some(deadline)) if earlier.1 < deadline => Some(earlier),
+                (earlier, None) => earlier,
+                (_, Some(deadline)) => Some((generation.number, deadline)),
+            };
+            let target = (live == LivePolicy::Move).then(|| target.clone());
+            self.errands.run(Errand::Move { bot: Arc::clone(&seat.bot), target });
+        }
+    }
+
+    /// Calls that are still on a generation which they should have left by now; each is named once.
+    pub fn overdue(&mut self, now: Instant) -> Vec<CallId> {
+        let is_overdue = |seat: &mut Seat| {
+            let Some((below, _)) = seat.deadline.take_if(|(_, deadline)| *deadline <= now) else { return false };
+            seat.bot.generation.load(Ordering::Acquire) < below
+        };
+        self.seats.iter_mut().filter_map(|(call, seat)| is_overdue(seat).then_some(*call)).collect()
+    }
+
+    /// To be called about once a second: tells of tenants whose bots use more CPU than their quotas, or no longer.
+    pub fn keep_house(&mut self, now: Instant) {
+        let reports = &self.reports;
+        self.tenants
+            .look(now, |tenant, over| reports.event(BotPlaneEvent::GuestCpu { tenant: tenant.to_owned(), over }));
+    }
+
     /// Drops the bot, whatever it does; answered by `Ended`.
     pub fn close(&mut self, call: CallId) {
         let Some(seat) = self.seats.remove(&call) else {
             return self.reports.event(BotPlaneEvent::Ended { call, stats: Box::default() });
         };
+        self.tenants.leave(&seat.bot.script.info.tenant, &seat.allowance);
         seat.bot.closing.store(true, Ordering::Release);
         self.starters.close(seat.bot);
     }
@@ -347,5 +446,6 @@ impl Bots {
         self.lanes.iter().for_each(|lane| lane.stop());
         self.slow.stop();
         self.starters.stop();
+        self.errands.run(Errand::Stop);
     }
 }

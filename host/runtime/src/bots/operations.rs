@@ -13,6 +13,13 @@ use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
 use super::bot_log::BotLog;
+use since::Since;
+use trial::Trial;
+
+pub use since::Queue;
+
+mod since;
+mod trial;
 
 /// Bounds of what one call may have under way. Each is promised in the WIT contract.
 pub const TIMERS_MAX: usize = 64;
@@ -37,20 +44,31 @@ pub struct CallFacts {
     pub config: serde_json::Map<String, serde_json::Value>,
 }
 
+#[derive(Clone)]
 struct Timer {
     due: Instant,
     id: u64,
 }
 
+#[derive(Clone)]
 struct Mark {
     position: u64,
     id: u64,
     name: String,
 }
 
+#[derive(Clone)]
 struct Note {
     key: String,
     value: String,
+    told: bool,
+}
+
+/// Keys that are to be pressed.
+struct Order {
+    id: u64,
+    keys: usize,
+    /// Whether the bot that runs now knows of it.
     told: bool,
 }
 
@@ -83,6 +101,7 @@ enum Stage {
 pub struct Operations {
     facts: Arc<CallFacts>,
     playout: PlayoutWriter,
+    playout_samples_max: u64,
     /// When the call began, on both clocks.
     clock: WallClock,
     now: Instant,
@@ -91,8 +110,8 @@ pub struct Operations {
     marks: VecDeque<Mark>,
     clears: VecDeque<Clear>,
     digits_waiting: usize,
-    /// Keys that were ordered and not reported sent, by the order's id.
-    keys_waiting: Vec<(u64, usize)>,
+    /// Keys that were ordered and not reported sent.
+    orders: Vec<Order>,
     events: VecDeque<Event>,
     acts: VecDeque<BotAct>,
     notes: Vec<Note>,
@@ -100,6 +119,8 @@ pub struct Operations {
     hangup_at: Option<u64>,
     stage: Stage,
     random: StdRng,
+    since: Option<Since>,
+    trial: Option<Box<Trial>>,
     pub log: BotLog,
 }
 
@@ -108,10 +129,18 @@ pub struct Operations {
 pub struct Overfull;
 
 impl Operations {
-    pub fn new(facts: Arc<CallFacts>, playout: PlayoutWriter, log: BotLog, seed: [u8; 32], clock: WallClock) -> Self {
+    /// `playout`: a queue of so many ms.
+    pub fn new(
+        facts: Arc<CallFacts>,
+        (playout, playout_ms): (PlayoutWriter, u32),
+        log: BotLog,
+        seed: [u8; 32],
+        clock: WallClock,
+    ) -> Self {
         Self {
             facts,
             playout,
+            playout_samples_max: u64::from(playout_ms) * SAMPLES_PER_MS,
             clock,
             now: clock.at,
             last_id: 0,
@@ -119,7 +148,7 @@ impl Operations {
             marks: VecDeque::new(),
             clears: VecDeque::new(),
             digits_waiting: 0,
-            keys_waiting: Vec::new(),
+            orders: Vec::new(),
             events: VecDeque::with_capacity(8),
             acts: VecDeque::new(),
             notes: Vec::new(),
@@ -127,6 +156,8 @@ impl Operations {
             hangup_at: None,
             stage: Stage::Live,
             random: StdRng::from_seed(seed),
+            since: None,
+            trial: None,
             log,
         }
     }
@@ -193,7 +224,12 @@ impl Operations {
         match event {
             Event::Digit { .. } if self.digits_waiting >= DIGITS_MAX => return Err(Overfull),
             Event::Digit { .. } => self.digits_waiting += 1,
-            Event::DigitsSent { id } => self.keys_waiting.retain(|(order, _)| *order != id),
+            Event::DigitsSent { id } => {
+                let order = self.orders.iter().position(|order| order.id == id).map(|at| self.orders.remove(at));
+                if order.is_some_and(|order| !order.told) {
+                    return Ok(());
+                }
+            }
             Event::Hangup { .. } => self.stage = self.stage.max(Stage::Over),
             _ => {}
         }
@@ -213,6 +249,9 @@ impl Operations {
             Some(Event::Digit { .. }) => self.digits_waiting -= 1,
             Some(Event::Hangup { .. }) => self.stage = Stage::Told,
             _ => {}
+        }
+        if let Some(event) = &event {
+            self.note_delivered(event);
         }
         event
     }
@@ -258,6 +297,7 @@ impl Operations {
         self.digits_waiting = 0;
         self.acts.clear();
         self.hangup_at = None;
+        self.since = None;
         self.playout.clear();
     }
 
@@ -287,9 +327,10 @@ impl Operations {
     }
 
     pub fn hangup(&mut self, after_playout: bool) {
-        if after_playout && self.playout.played() < self.playout.position() {
+        if after_playout && self.playout.played() < self.position() {
             // A second one cannot put off the first.
-            self.hangup_at.get_or_insert(self.playout.position());
+            let position = self.position();
+            self.hangup_at.get_or_insert(position);
         } else {
             self.act(BotAct::Hangup);
         }
@@ -314,12 +355,12 @@ impl Operations {
         if let Some(stranger) = keys.chars().find(|key| !"0123456789*#ABCD,".contains(*key)) {
             return Err(refused("not-a-digit", format!("{stranger:?} is not one of 0-9 * # A-D ,")));
         }
-        let waiting: usize = self.keys_waiting.iter().map(|(_, keys)| keys).sum();
+        let waiting: usize = self.orders.iter().map(|order| order.keys).sum();
         if waiting + keys.len() > KEYS_WAITING_MAX {
             return Err(refused("too-many", format!("at most {KEYS_WAITING_MAX} keys wait")));
         }
         let id = self.new_id();
-        self.keys_waiting.push((id, keys.len()));
+        self.orders.push(Order { id, keys: keys.len(), told: true });
         self.act(BotAct::SendDigits { id, keys: keys.to_owned() });
         Ok(id)
     }
@@ -342,19 +383,39 @@ impl Operations {
     }
 
     pub fn playout_write(&mut self, samples: &[i16]) -> Written {
-        let written = self.playout.write(if self.is_over() { &[] } else { samples });
-        Written { accepted: written.accepted as u32, queued_ms: written.queued_ms }
+        let samples = if self.is_over() { &[] } else { samples };
+        let Some(trial) = &mut self.trial else {
+            let written = self.playout.write(samples);
+            return Written { accepted: written.accepted as u32, queued_ms: written.queued_ms };
+        };
+        let taken = self.playout.position() - self.playout.played() + trial.written() as u64;
+        let accepted = trial.write(samples, self.playout_samples_max.saturating_sub(taken) as usize) as u32;
+        let (queued, cleared) = trial.queued();
+        let before_ms = if cleared { 0 } else { self.playout.queued_ms() };
+        Written { accepted, queued_ms: before_ms + (queued as u64 / SAMPLES_PER_MS) as u32 }
+    }
+
+    /// Samples written so far, those included that are held.
+    fn position(&self) -> u64 {
+        self.playout.position() + self.trial.as_ref().map_or(0, |trial| trial.written() as u64)
     }
 
     pub fn playout_clear(&mut self) -> u64 {
         let id = self.new_id();
+        match &mut self.trial {
+            Some(trial) => trial.clear(id),
+            None => self.begin_clear(id),
+        }
+        id
+    }
+
+    fn begin_clear(&mut self, id: u64) {
         let playout_id = self.playout.clear();
         match self.clears.back_mut() {
             // More clears than can act before the next packet: they are one, and the last id is the one told.
             Some(last) if last.playout_id == playout_id => last.id = id,
             _ => self.clears.push_back(Clear { id, playout_id }),
         }
-        id
     }
 
     pub fn playout_mark(&mut self, name: &str) -> Result<u64, HostError> {
@@ -365,7 +426,7 @@ impl Operations {
             return Err(refused("too-many", format!("at most {MARKS_MAX} marks wait")));
         }
         let id = self.new_id();
-        self.marks.push_back(Mark { position: self.playout.position(), id, name: name.to_owned() });
+        self.marks.push_back(Mark { position: self.position(), id, name: name.to_owned() });
         Ok(id)
     }
 
@@ -384,9 +445,14 @@ impl Operations {
     pub fn timer_cancel(&mut self, id: u64) -> bool {
         let before = self.timers.len();
         self.timers.retain(|timer| timer.id != id);
-        let waiting = self.events.len();
-        self.events.retain(|event| !matches!(event, Event::Timer { id: due } if *due == id));
-        self.timers.len() < before || self.events.len() < waiting
+        let is_it = |event: &Event| matches!(event, Event::Timer { id: due } if *due == id);
+        let is_due = self.events.iter().any(is_it);
+        match &mut self.trial {
+            Some(trial) if is_due && trial.cancelled.contains(&id) => return false,
+            Some(trial) if is_due => trial.cancelled.push(id),
+            _ => self.events.retain(|event| !is_it(event)),
+        }
+        is_due || self.timers.len() < before
     }
 
     pub fn now_ms(&self) -> u64 {
@@ -402,7 +468,10 @@ impl Operations {
     }
 
     pub fn write_log(&mut self, level: LogLevel, file: &str, line: u32, message: &str) {
-        self.log.write(&self.clock, self.now, level, file, line, message);
+        match &mut self.trial {
+            Some(trial) => trial.log(level, file, line, message),
+            None => self.log.write(&self.clock, self.now, level, file, line, message),
+        }
     }
 
     fn refuse_if_over(&self) -> Result<(), HostError> {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::cell::{Place, Turn};
 use super::lane::lock;
 use super::late::Used;
-use super::{Enlisted, GUEST_STACK_BYTES, Reports, priority};
+use super::{Enlisted, GUEST_STACK_BYTES, priority};
 
 /// The first one takes only bots that prove themselves. Of the rest, so many may be stuck at once before others of their kind wait.
 const SLOW_THREADS: usize = 3;
@@ -39,13 +39,12 @@ pub struct SlowLane {
     /// The first thread waits for one, the others for the other.
     proving_filled: Condvar,
     filled: Condvar,
-    reports: Reports,
     stop: AtomicBool,
 }
 
 impl SlowLane {
-    pub fn start(reports: Reports) -> std::io::Result<Arc<Self>> {
-        let lane = Arc::new(Self::new(reports));
+    pub fn start() -> std::io::Result<Arc<Self>> {
+        let lane = Arc::new(Self::new());
         for number in 0..SLOW_THREADS {
             let worker = Arc::clone(&lane);
             let thread = std::thread::Builder::new().name(format!("bots-slow-{number}")).stack_size(GUEST_STACK_BYTES);
@@ -55,12 +54,11 @@ impl SlowLane {
     }
 
     /// Without its threads.
-    pub(super) fn new(reports: Reports) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             queues: Mutex::default(),
             proving_filled: Condvar::new(),
             filled: Condvar::new(),
-            reports,
             stop: AtomicBool::new(false),
         }
     }
@@ -113,7 +111,11 @@ impl SlowLane {
         bot.cell.release_queue();
         let Some(mut inside) = bot.cell.try_enter() else { return };
         let turn = Turn { woken: queued, used: Used::begin(Duration::ZERO), patience: PATIENCE };
-        inside.run(Instant::now(), turn, &mut |report| self.reports.send(bot.call, report));
+        let now = Instant::now();
+        inside.run(now, turn, &mut |report| bot.tell(report));
         bot.cell.note_pace(&inside);
+        if bot.cell.has_incoming() {
+            bot.cell.move_bot(&mut inside, now, &bot.script, &mut |report| bot.tell(report));
+        }
     }
 }

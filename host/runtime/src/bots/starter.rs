@@ -8,10 +8,12 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use call::{Accept, StartFailure};
-use plugin::{CallInfo, Fault, Generation, StartReason, Started};
+use plugin::{Fault, Generation, Plugin, StartReason, Started};
 
+use super::cell::Report;
 use super::fallback::Prompt;
 use super::lane::{WORKPLACE, Workplace, lock};
+use super::moves::{Incoming, Target};
 use super::port::Port;
 use super::{BotPlaneEvent, Enlisted, GUEST_STACK_BYTES, Reports, priority};
 
@@ -26,18 +28,41 @@ const WAIT_MAX: Duration = Duration::from_millis(200);
 
 pub enum Job {
     Start(Box<Start>),
-    Fallback { bot: Arc<Enlisted>, prompt: Prompt },
-    Close { bot: Arc<Enlisted> },
+    /// A new instance for one that failed.
+    Restart {
+        bot: Arc<Enlisted>,
+        why: String,
+    },
+    /// A new instance of another generation, for a move.
+    Make {
+        bot: Arc<Enlisted>,
+        target: Target,
+    },
+    Fallback {
+        bot: Arc<Enlisted>,
+        prompt: Prompt,
+    },
+    Close {
+        bot: Arc<Enlisted>,
+    },
 }
 
 pub struct Start {
     pub bot: Arc<Enlisted>,
     pub generation: Generation,
-    pub memory_bytes: usize,
-    pub port: Port,
-    pub info: CallInfo,
-    pub config: String,
     pub queued: Instant,
+}
+
+impl Job {
+    /// Whose guest it enters, if any.
+    fn bot_name(&self) -> Option<&str> {
+        match self {
+            Job::Start(start) => Some(start.generation.plugin.name()),
+            Job::Restart { bot, .. } => Some(&bot.key),
+            Job::Make { target, .. } => Some(target.generation.plugin.name()),
+            Job::Fallback { .. } | Job::Close { .. } => None,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -52,17 +77,15 @@ struct Queue {
 impl Queue {
     /// The first job that may begin. Cost: a look at each that may not, `STARTS_WAITING_MAX` at most.
     fn take(&mut self) -> Option<Job> {
-        let may_begin = |job: &Job| match job {
-            Job::Start(start) => {
-                self.starting.get(start.generation.plugin.name()).is_none_or(|count| *count < STARTS_OF_ONE_BOT_MAX)
-            }
-            Job::Fallback { .. } | Job::Close { .. } => true,
+        let may_begin = |job: &Job| {
+            let starting = job.bot_name().and_then(|name| self.starting.get(name));
+            starting.is_none_or(|count| *count < STARTS_OF_ONE_BOT_MAX)
         };
         let at = self.jobs.iter().position(may_begin)?;
         let job = self.jobs.remove(at)?;
-        if let Job::Start(start) = &job {
-            self.starts_waiting -= 1;
-            *self.starting.entry(start.generation.plugin.name().to_owned()).or_default() += 1;
+        self.starts_waiting -= usize::from(matches!(job, Job::Start(_)));
+        if let Some(name) = job.bot_name() {
+            *self.starting.entry(name.to_owned()).or_default() += 1;
         }
         Some(job)
     }
@@ -78,7 +101,7 @@ impl Queue {
 }
 
 #[derive(Default)]
-struct Desk {
+pub struct Desk {
     queue: Mutex<Queue>,
     filled: Condvar,
 }
@@ -88,8 +111,7 @@ pub struct Starters {
 }
 
 impl Starters {
-    pub fn start(reports: Reports) -> std::io::Result<Self> {
-        let desk = Arc::new(Desk::default());
+    pub fn start(desk: Arc<Desk>, reports: &Reports) -> std::io::Result<Self> {
         for number in 0..STARTER_THREADS {
             let (desk, reports) = (Arc::clone(&desk), reports.clone());
             let thread = std::thread::Builder::new().name(format!("bots-start-{number}"));
@@ -111,17 +133,11 @@ impl Starters {
     }
 
     pub fn play_fallback(&self, bot: Arc<Enlisted>, prompt: Prompt) {
-        self.queue(Job::Fallback { bot, prompt });
+        self.desk.queue(Job::Fallback { bot, prompt });
     }
 
     pub fn close(&self, bot: Arc<Enlisted>) {
-        self.queue(Job::Close { bot });
-    }
-
-    /// Jobs of which each call has one at most.
-    fn queue(&self, job: Job) {
-        lock(&self.desk.queue).jobs.push_back(job);
-        self.desk.filled.notify_one();
+        self.desk.queue(Job::Close { bot });
     }
 
     pub fn stop(&self) {
@@ -131,29 +147,37 @@ impl Starters {
 }
 
 impl Desk {
+    /// Jobs of which each call has one at most.
+    pub fn queue(&self, job: Job) {
+        lock(&self.queue).jobs.push_back(job);
+        self.filled.notify_one();
+    }
+
     fn work(&self, reports: &Reports) {
         priority::starter();
         while let Some(job) = self.next() {
+            let name = job.bot_name().map(str::to_owned);
+            WORKPLACE.set(if name.is_some() { Workplace::Start } else { Workplace::Elsewhere });
             match job {
-                Job::Start(start) => {
-                    let name = start.generation.plugin.name().to_owned();
-                    WORKPLACE.set(Workplace::Start);
-                    start.carry_out(reports);
-                    WORKPLACE.set(Workplace::Elsewhere);
-                    // It may have been lowered meanwhile.
-                    priority::starter();
-                    lock(&self.queue).started(&name);
-                    self.filled.notify_one();
-                }
+                Job::Start(start) => start.carry_out(reports),
+                Job::Restart { bot, why } => restart(&bot, why, reports),
+                Job::Make { bot, target } => make(&bot, target),
                 Job::Fallback { bot, prompt } => {
                     {
                         let mut inside = bot.cell.enter();
-                        inside.play_fallback(prompt);
+                        inside.play_fallback(prompt, &mut |report| bot.tell(report));
                         bot.cell.note_pace(&inside);
                     }
                     bot.enlist();
                 }
                 Job::Close { bot } => close(&bot, reports),
+            }
+            if let Some(name) = name {
+                WORKPLACE.set(Workplace::Elsewhere);
+                // It may have been lowered meanwhile.
+                priority::starter();
+                lock(&self.queue).started(&name);
+                self.filled.notify_one();
             }
         }
     }
@@ -178,10 +202,73 @@ fn close(bot: &Arc<Enlisted>, reports: &Reports) {
         bot.lane.discharge(bot);
     }
     bot.lane.leave(bot.phase);
-    let mut stats = catch_unwind(AssertUnwindSafe(|| bot.cell.enter().end())).unwrap_or_default();
-    stats.digest.clone_from(&bot.digest);
-    stats.generation = bot.generation;
+    let end = || bot.cell.enter().end(&mut |report| bot.tell(report));
+    let stats = catch_unwind(AssertUnwindSafe(end)).unwrap_or_default();
+    if bot.cell.take_incoming().is_some() {
+        bot.tell(Report::MoveFailed { why: "the call is over".to_owned() });
+    }
     reports.event(BotPlaneEvent::Ended { call: bot.call, stats: Box::new(stats) });
+}
+
+impl Enlisted {
+    fn instantiate(self: &Arc<Self>, plugin: &Plugin) -> Result<plugin::Instance, Fault> {
+        let port = Port {
+            operations: Arc::clone(&self.operations),
+            lane: Arc::clone(&self.lane),
+            cell: Arc::downgrade(&self.cell),
+        };
+        plugin.instantiate(Box::new(port), self.script.memory_bytes)
+    }
+}
+
+/// A panic of ours costs this call, as it would in a turn.
+fn restart(bot: &Arc<Enlisted>, why: String, reports: &Reports) {
+    let ran = catch_unwind(AssertUnwindSafe(|| try_to_restart(bot, why, reports)));
+    if ran.is_err() {
+        let why = "the host failed while restarting it".to_owned();
+        bot.cell.enter().refuse_restart(why, &mut |report| bot.tell(report));
+    }
+}
+
+fn try_to_restart(bot: &Arc<Enlisted>, why: String, reports: &Reports) {
+    let Some((plugin, state)) = bot.cell.enter().to_restart() else { return };
+    lock(&bot.operations).advance(Instant::now());
+    let started = bot.instantiate(&plugin).and_then(|mut instance| {
+        let started = instance.start(&bot.script.info, &bot.script.config, StartReason::Restarted(state))?;
+        Ok((instance, started))
+    });
+    let mut inside = bot.cell.enter();
+    let tell = &mut |report| bot.tell(report);
+    match started {
+        Ok((instance, Started::Accepted { frames, .. })) => {
+            if inside.run_instance(Instant::now(), Box::new(instance), frames).is_ok() {
+                inside.stats.restarts += 1;
+                inside.report_acts(tell);
+                reports.event(BotPlaneEvent::Restarted { call: bot.call, why });
+            }
+        }
+        Ok((_, Started::Refused { reason, .. })) => {
+            inside.refuse_restart(format!("{why}; and refused to go on: {reason}"), tell);
+        }
+        Err(fault) => inside.fall_again(Instant::now(), fault.to_string(), tell),
+    }
+}
+
+fn make(bot: &Arc<Enlisted>, target: Target) {
+    let made = catch_unwind(AssertUnwindSafe(|| bot.instantiate(&target.generation.plugin)));
+    let why = match made {
+        Ok(Ok(instance)) => {
+            let before = bot.cell.hand_in(Box::new(Incoming { instance: Box::new(instance), target }));
+            debug_assert!(before.is_none(), "one at a time");
+            if !bot.closing.load(Ordering::Acquire) || bot.cell.take_incoming().is_none() {
+                return;
+            }
+            "the call is over".to_owned()
+        }
+        Ok(Err(fault)) => format!("the new instance could not be made: {fault}"),
+        Err(_) => "the host failed while making the new instance".to_owned(),
+    };
+    bot.tell(Report::MoveFailed { why });
 }
 
 impl Start {
@@ -191,7 +278,7 @@ impl Start {
         let result =
             ran.unwrap_or_else(|_| Err(StartFailure::Faulted { why: "the host failed while starting it".into() }));
         // What it asked for while it started, before its word on the call itself.
-        bot.cell.enter().report_acts(&mut |report| reports.send(bot.call, report));
+        bot.cell.enter().report_acts(&mut |report| bot.tell(report));
         let accepted = result.is_ok();
         reports.event(BotPlaneEvent::Started { call: bot.call, result });
         if accepted {
@@ -200,19 +287,21 @@ impl Start {
     }
 
     fn run(self) -> Result<Accept, StartFailure> {
-        let Self { bot, generation, memory_bytes, port, info, config, queued } = self;
+        let Self { bot, generation, queued } = self;
         if bot.closing.load(Ordering::Acquire) || queued.elapsed() > WAIT_MAX {
             return Err(StartFailure::TimedOut);
         }
-        lock(&port.operations).advance(Instant::now());
+        lock(&bot.operations).advance(Instant::now());
         let faulted = |fault: Fault| StartFailure::Faulted { why: fault.to_string() };
-        let mut instance = generation.plugin.instantiate(Box::new(port), memory_bytes).map_err(faulted)?;
-        match instance.start(&info, &config, StartReason::Fresh).map_err(faulted)? {
-            Started::Accepted { frames, ring } => match bot.cell.enter().run_instance(Box::new(instance), frames) {
-                Ok(()) => Ok(Accept { ring, frames }),
-                // The call has given it up, and somebody else has its place.
-                Err(_instance) => Err(StartFailure::TimedOut),
-            },
+        let mut instance = bot.instantiate(&generation.plugin).map_err(faulted)?;
+        match instance.start(&bot.script.info, &bot.script.config, StartReason::Fresh).map_err(faulted)? {
+            Started::Accepted { frames, ring } => {
+                match bot.cell.enter().run_instance(Instant::now(), Box::new(instance), frames) {
+                    Ok(()) => Ok(Accept { ring, frames }),
+                    // The call has given it up, and somebody else has its place.
+                    Err(_instance) => Err(StartFailure::TimedOut),
+                }
+            }
             Started::Refused { status, reason } => Err(StartFailure::Refused { status, reason }),
         }
     }

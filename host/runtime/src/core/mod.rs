@@ -136,6 +136,11 @@ impl Core {
 
     fn keep_house(&mut self) {
         self.calls.handle(Input::WallClock(wall_clock()), Instant::now());
+        let now = Instant::now();
+        self.bots.keep_house(now);
+        for call in self.bots.overdue(now) {
+            self.calls.handle(Input::Replaced { call }, now);
+        }
         self.witness.close_ended(Instant::now());
         self.record.endpoint(self.endpoint.counters());
         self.record.calls_active.set(self.seats.len() as i64);

@@ -88,8 +88,10 @@ impl Core {
                 self.allowances = allowances;
                 self.calls.handle(Input::Tenants(tenants), now);
             }
-            // They stay on theirs until they end.
-            Request::Replaced(replaced) => tracing::debug!(?replaced, "live calls drain"),
+            Request::Replaced(Replaced { key, generation, live }) => {
+                let limit = live.limit_s.map(|seconds| Duration::from_secs(seconds.into()));
+                self.bots.replace(&key, &generation, live.policy, limit, now);
+            }
             // Whoever asked may have gone.
             Request::Calls { reply } => drop(reply.send(self.live_calls(now))),
             Request::HangUp { id, reply } => {

@@ -26,7 +26,8 @@ impl Scene {
             config: serde_json::from_str(r#"{"name": "a \"b\"", "number": 5, "list": [1, "x"]}"#).unwrap(),
         };
         let log = BotLog::new(Voice::none(), 1, now);
-        let operations = Operations::new(Arc::new(facts), writer, log, [7; 32], WallClock { at: now, unix_ms: 1_000 });
+        let operations =
+            Operations::new(Arc::new(facts), (writer, 1000), log, [7; 32], WallClock { at: now, unix_ms: 1_000 });
         Self { operations, reader, now }
     }
 

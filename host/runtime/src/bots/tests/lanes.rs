@@ -80,7 +80,7 @@ fn no_wake_up_is_lost_while_the_lane_changes_hands() {
 
 /// A lane without threads, the bots of so many calls in it; the test runs its batches.
 fn idle_lane(plane: &mut Plane, calls: usize) -> (Lane, Vec<Arc<Enlisted>>) {
-    let lane = Lane::new(Arc::clone(&plane.bots.slow), plane.bots.reports.clone());
+    let lane = Lane::new(Arc::clone(&plane.bots.slow));
     let lines: Vec<Line> = (0..calls).map(|_| plane.begin("good", "{}")).collect();
     let bots: Vec<Arc<Enlisted>> = lines.iter().map(|line| seat_of(plane, line)).collect();
     bots.iter().for_each(|bot| lane.enlist(Arc::clone(bot)));
@@ -170,7 +170,7 @@ fn those_that_prove_themselves_do_not_stand_behind_those_that_overstayed() {
     // Nobody wakes the lane: they stand in no queue yet.
     let [hog, newcomer] = ["good", "good"].map(|conduct| plane.begin(conduct, "{}"));
     let [hog, newcomer] = [&hog, &newcomer].map(|line| seat_of(&plane, line));
-    let slow = crate::bots::slow_lane::SlowLane::new(plane.bots.reports.clone());
+    let slow = crate::bots::slow_lane::SlowLane::new();
     slow.queue(&hog, Place::SetAside);
     slow.queue(&newcomer, Place::Proving);
     slow.queue(&hog, Place::SetAside);

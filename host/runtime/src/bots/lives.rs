@@ -1,0 +1,176 @@
+//! How a bot goes on after a fault: saved now and then, and started again from its last save, with back-off and a bound.
+//!
+//!     runs --fault--> down --back-off--> `start(restarted(state))` on a starter --> runs
+//!                       | no save, too often, refused: the route's fall-back
+//!
+//! Saves are taken at the end of a turn on the thread that has the bot anyway: for a compiled bot another thread would cost more
+//! than the save, and one of lower priority would hold the bot's next frame up. A bot whose save is slow is saved on the slow lane.
+
+use std::time::{Duration, Instant};
+
+use plugin::{Fault, Plugin};
+
+use super::cell::{Bot, FAST_TICK_MAX, OVERFULL, Pace, Report, Running, TICKS_TO_PROVE_ITSELF, Tell};
+use super::operations::Queue;
+
+/// How long each restart waits; there are no more than these until the bot has run for `CLEAN`.
+pub const BACK_OFF: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1600)];
+/// A bot that ran so long without a fault has its restarts back.
+pub const CLEAN: Duration = Duration::from_secs(60);
+pub const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// One that has nothing to save is asked less and less often.
+const SAVE_EVERY_MAX: Duration = Duration::from_secs(8);
+/// So many times what a save cost passes before the next one: a thousandth of the bot's time at most.
+const SAVE_COST_SHARE: u32 = 1000;
+
+/// The last save, and when the next one is due.
+#[derive(Default)]
+pub struct Saves {
+    state: Option<Vec<u8>>,
+    due: Option<Instant>,
+    wait: Duration,
+    slow: bool,
+}
+
+impl Saves {
+    pub fn begin(&mut self, now: Instant) {
+        self.wait = SAVE_EVERY;
+        self.due = Some(now + SAVE_EVERY);
+    }
+
+    /// Another instance runs, which goes on from this state; none: from one that it has not saved itself.
+    pub fn replace(&mut self, now: Instant, state: Option<Vec<u8>>, due_in: Duration) {
+        *self = Self { state, due: Some(now + due_in), wait: SAVE_EVERY, slow: false };
+    }
+
+    /// What came of one, and its cost.
+    fn note(&mut self, now: Instant, state: Option<Vec<u8>>, cost: Duration) {
+        self.slow = cost > FAST_TICK_MAX;
+        self.wait = match (&state, &self.state) {
+            (None, None) => (self.wait * 2).min(SAVE_EVERY_MAX),
+            _ => SAVE_EVERY,
+        };
+        self.due = Some(now + self.wait.max(cost * SAVE_COST_SHARE));
+        if state.is_some() {
+            self.state = state;
+        }
+    }
+}
+
+/// Restarts used up, and since when the instance runs.
+#[derive(Default)]
+pub struct Restarts {
+    used: usize,
+    runs_since: Option<Instant>,
+}
+
+impl Restarts {
+    pub fn begin(&mut self, now: Instant) {
+        self.runs_since = Some(now);
+    }
+
+    /// The wait before one more, if there is one more.
+    fn take(&mut self, now: Instant) -> Option<Duration> {
+        let ran = self.runs_since.take().map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        if ran >= CLEAN {
+            self.used = 0;
+        }
+        let after = *BACK_OFF.get(self.used)?;
+        self.used += 1;
+        Some(after)
+    }
+}
+
+impl Bot {
+    /// At the end of a turn that went well.
+    pub(super) fn save_if_due(&mut self, now: Instant, tell: Tell) {
+        if self.saves.due.is_none_or(|due| now < due) || self.frozen.is_some() {
+            return;
+        }
+        if self.saves.slow && self.pace == Pace::Kept {
+            self.pace = Pace::SetAside(TICKS_TO_PROVE_ITSELF);
+            return;
+        }
+        // Not on top of a turn that took its time already.
+        if now.elapsed() > FAST_TICK_MAX / 2 && self.pace == Pace::Kept || self.operations().is_over() {
+            return;
+        }
+        let Running::Bot(instance) = &mut self.running else { return };
+        let before = instance.measured_time();
+        match instance.save() {
+            Ok(state) => {
+                let cost = instance.measured_time().saturating_sub(before);
+                if state.is_some() {
+                    self.operations().note_save();
+                }
+                self.saves.note(now, state, cost);
+            }
+            Err(fault) => self.fall(now, &fault, tell),
+        }
+    }
+
+    /// The instance is dead.
+    pub(super) fn fall(&mut self, now: Instant, fault: &Fault, tell: Tell) {
+        if let Fault::TooLong { .. } = fault {
+            // The next ones of this generation begin on the slow lane again.
+            self.proved.store(false, std::sync::atomic::Ordering::Relaxed);
+        }
+        let why = fault.to_string();
+        if !self.put_back(now, &why, tell) && !self.go_down(now, &why, tell) {
+            self.give_up(why, tell);
+        }
+    }
+
+    /// The caller hears silence until the next instance runs; that one knows of nothing that was begun since the save.
+    pub(super) fn go_down(&mut self, now: Instant, why: &str, tell: Tell) -> bool {
+        let plugin = match &self.running {
+            Running::Bot(instance) => instance.plugin().clone(),
+            Running::Down(plugin) => plugin.clone(),
+            Running::Waiting | Running::Fallback(_) | Running::Gone => return false,
+        };
+        if self.saves.state.is_none() || self.operations().is_over() {
+            return false;
+        }
+        let Some(after) = self.restarts.take(now) else { return false };
+        if !self.operations().go_back(Queue::Cleared) {
+            return false;
+        }
+        self.ends.shared.wants_frames.store(false, std::sync::atomic::Ordering::Relaxed);
+        if let Running::Bot(failed) = std::mem::replace(&mut self.running, Running::Down(plugin)) {
+            self.discard(failed, tell);
+        }
+        tell(Report::Fell { after, why: why.to_owned() });
+        true
+    }
+
+    /// A turn without an instance: digits wait for the next one, sound does not.
+    pub(super) fn stay_down(&mut self, tell: Tell) {
+        self.drop_frames();
+        if self.take_digits().is_err() {
+            self.give_up(OVERFULL.to_owned(), tell);
+        }
+    }
+
+    /// What the next instance is made from. None: nobody waits for one any more.
+    pub fn to_restart(&self) -> Option<(Plugin, Vec<u8>)> {
+        match (&self.running, &self.saves.state) {
+            (Running::Down(plugin), Some(state)) => Some((plugin.clone(), state.clone())),
+            _ => None,
+        }
+    }
+
+    /// The restart failed like the instance before it.
+    pub fn fall_again(&mut self, now: Instant, why: String, tell: Tell) {
+        if matches!(self.running, Running::Down(_)) && !self.go_down(now, &why, tell) {
+            self.give_up(why, tell);
+        }
+    }
+
+    /// The restart was refused.
+    pub fn refuse_restart(&mut self, why: String, tell: Tell) {
+        if matches!(self.running, Running::Down(_)) {
+            self.give_up(why, tell);
+        }
+    }
+}
