@@ -130,14 +130,11 @@ pub async fn roll_back(
 
 /// The version of that digest, or of the only one that begins so.
 fn find(store: &dyn Store, tenant: &str, plugin: &str, digits: &str) -> store::Result<Digest> {
-    if let Ok(digest) = digits.parse() {
-        return Ok(digest);
-    }
     let is_hexadecimal = digits.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
     let wrong = |text: String, hint: &str| {
         store::Error::from(store::Problems::from(store::Problem::new("digest", text).hint(hint)))
     };
-    if !(DIGITS_MIN..64).contains(&digits.len()) || !is_hexadecimal {
+    if !(DIGITS_MIN..=64).contains(&digits.len()) || !is_hexadecimal {
         let hint = "write 8 to 64 lower-case hexadecimal digits of a version's SHA-256";
         return Err(wrong("is not a digest, nor the beginning of one".into(), hint));
     }
