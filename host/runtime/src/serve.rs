@@ -15,12 +15,14 @@ use crate::bots::Bots;
 use crate::config::Config;
 use crate::core::{Core, Record, Request, Witness};
 use crate::drain::{Signal, Signals};
+use crate::hosting::Hosting;
 use crate::media_shard::{MediaShard, ShardCounters, ShardEvent};
 use crate::observe::{Captures, Metrics, SipTrace};
 use crate::rtp_ports::RtpPorts;
 use crate::said::say;
 use crate::signalling::{Bounds, Signalling};
 use crate::tenancy::Tenancy;
+use crate::tls::TlsServer;
 use crate::{admin, core, descriptors, wiring};
 
 /// Guests look at the epoch; one tick is how long a bot may stay before its worker's place is given to another.
@@ -87,18 +89,7 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     // From here on what changes in folders and in the store reaches the core.
     shared.connect(requests.clone());
     let hosting = tenancy.follow(canaries_failed).context("following tenants")?;
-    if let Some(listen) = config.admin.listen {
-        let admin = admin::Admin {
-            listen,
-            tls: None,
-            metrics: metrics.clone(),
-            readiness: readiness.clone(),
-            hosting,
-            bounds: admin::Bounds::default(),
-        };
-        let address = admin::serve(admin).await.with_context(|| format!("admin {listen}"))?;
-        say(format_args!("listening http://{address}"));
-    }
+    let _certificates = start_admin(&config, &metrics, &readiness, hosting).await?;
     for (listener, address) in config.listeners.iter().zip(&bound) {
         say(format_args!("listening {}://{address}", crate::config::scheme(listener.listen.transport)));
     }
@@ -128,6 +119,32 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     }
     ticking.stop();
     Ok(())
+}
+
+/// Returns what keeps the certificates fresh, if there are any.
+async fn start_admin(
+    config: &Config,
+    metrics: &Metrics,
+    readiness: &Readiness,
+    hosting: Option<Hosting>,
+) -> anyhow::Result<Option<TlsServer>> {
+    let Some(listen) = config.admin.listen else { return Ok(None) };
+    let certificates = &config.admin.certificates;
+    let reloads = metrics.counter("patchbay_certificate_reloads_total", "Certificates reloaded.", &[]);
+    let load = || TlsServer::new(certificates, reloads).map_err(anyhow::Error::msg);
+    let tls = (!certificates.is_empty()).then(load).transpose().context("admin.certificates")?;
+    let admin = admin::Admin {
+        listen,
+        tls: tls.as_ref().map(|tls| Arc::clone(&tls.config)),
+        metrics: metrics.clone(),
+        readiness: readiness.clone(),
+        hosting,
+        bounds: admin::Bounds::default(),
+    };
+    let address = admin::serve(admin).await.with_context(|| format!("admin {listen}"))?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    say(format_args!("listening {scheme}://{address}"));
+    Ok(tls)
 }
 
 type ShardEvents = mpsc::UnboundedReceiver<ShardEvent>;

@@ -202,3 +202,44 @@ impl From<store::Error> for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use store::Error as E;
+
+    use super::*;
+
+    #[test]
+    fn every_error_of_the_store_has_its_status_and_the_hosts_own_are_not_told() {
+        let text = String::new;
+        let io = || std::io::Error::other("/secret/place");
+        for (error, status, kind) in [
+            (E::not_found("tenant", "x"), 404, "not-found"),
+            (E::Exists { what: "tenant", name: text() }, 409, "exists"),
+            (E::CalledTaken { called: text(), trunk: text(), owner: text() }, 409, "called-taken"),
+            (E::InUse { what: "plugin", name: text(), by: text() }, 409, "in-use"),
+            (E::FromFolder { tenant: text(), file: "a/tenant.toml".into() }, 409, "kept-elsewhere"),
+            (E::FromApi { tenant: text() }, 409, "kept-elsewhere"),
+            (E::NothingBefore { plugin: text() }, 409, "nothing-before"),
+            (E::NothingToShareWith { plugin: text() }, 409, "nothing-to-share-with"),
+            (E::TooMany { what: "routes", owner: text(), max: 1 }, 409, "too-many"),
+            (E::Stale { plugin: text(), expected: 1, found: 2 }, 412, "stale"),
+            (E::TooLarge { bytes_max: 1 }, 413, "too-large"),
+            (E::StorageQuota { tenant: text(), bytes: 2, quota: 1 }, 507, "storage-quota"),
+            (E::DiskFull { place: "/secret/place".into() }, 507, "disk-full"),
+            (E::Busy, 503, "busy"),
+            (E::Io { place: "/secret/place".into(), error: io() }, 500, "internal"),
+            (E::Damaged { place: "/secret/place".into(), text: text() }, 500, "internal"),
+            (E::FolderInUse { folder: "/secret/place".into() }, 500, "internal"),
+        ] {
+            let said = error.to_string();
+            let refusal = Refusal::from(error);
+            let details = refusal.details();
+            assert_eq!((details.status, details.kind), (status, format!("/problems/{kind}").as_str()), "{said}");
+            assert!(!details.detail.is_empty() && !details.detail.contains("/secret/place"), "{}", details.detail);
+            assert_eq!(details.instance.is_some(), status == 500);
+            let response = refusal.into_response();
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503);
+        }
+    }
+}

@@ -4,7 +4,10 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use store::Store;
 
-use crate::support::{COMPONENT_BYTES_MAX, Host, ask, by, desk, name};
+use runtime::admin::Bounds;
+use tokio::io::AsyncWriteExt;
+
+use crate::support::{COMPONENT_BYTES_MAX, Host, NO_RATES, ask, by, desk, name};
 
 #[tokio::test]
 async fn bodies_that_are_not_what_is_described_say_where() {
@@ -31,7 +34,10 @@ async fn bodies_that_are_not_what_is_described_say_where() {
         .ask(&host.operator, "PUT", "/v1/tenants/acme/quotas", Some(json!({ "playout_ms": 1, "guest_memory_mb": 0 })))
         .await;
     let problems = places.json()["problems"].clone();
-    assert_eq!((&problems[0]["place"], &problems[1]["place"]), (&json!("guest_memory_mb"), &json!("playout_ms")));
+    assert_eq!(
+        (&problems[0]["place"], &problems[1]["place"]),
+        (&json!("quotas.guest_memory_mb"), &json!("quotas.playout_ms"))
+    );
     assert!(host.store.routes("acme").unwrap().is_empty());
 }
 
@@ -154,4 +160,43 @@ async fn of_activations_at_once_that_expect_the_same_generation_one_is_made() {
     statuses.sort_unstable();
     assert_eq!(statuses, [&[200][..], &[412; 19]].concat());
     assert_eq!(host.store.plugin("acme", "menu").unwrap().last_generation, 1);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_507_and_leaves_the_state_as_it_was() {
+    let settings = store::Settings { database_bytes_max: 512 << 10, ..Default::default() };
+    let host = Host::over(Bounds { requests: NO_RATES, failures: NO_RATES, ..Bounds::default() }, settings).await;
+    let long = "x".repeat(store::SECRET_BYTES_MAX);
+    let mut kept = 0;
+    let refused = loop {
+        let path = format!("/v1/tenants/acme/secrets/s{kept}");
+        match host.ask(&host.deploy, "PUT", &path, Some(json!({ "value": long }))).await {
+            answer if answer.status == 204 => kept += 1,
+            answer => break answer,
+        }
+    };
+    assert_eq!(refused.problem(), (507, "/problems/disk-full".into()));
+    assert!(!refused.text().contains("database"), "where is the operator's business: {}", refused.text());
+    assert_eq!(host.get(&host.read, "/v1/tenants/acme/secrets").await.json().as_array().unwrap().len(), kept);
+    assert_eq!(
+        host.ask(&host.operator, "DELETE", "/v1/tenants/rival", None).await.status,
+        204,
+        "what frees room is taken"
+    );
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_changes_nothing() {
+    let host = Host::start().await;
+    let before = host.store.sequence();
+    let head = format!(
+        "POST /v1/tenants/acme/plugins/menu/versions?activate=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/wasm\r\nContent-Length: 1000\r\n\r\n\0asm",
+        host.deploy
+    );
+    let mut stream = tokio::net::TcpStream::connect(host.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert!(!crate::support::text_of(&mut stream).await.contains("201"));
+    assert_eq!(host.store.sequence(), before);
 }

@@ -39,11 +39,15 @@ impl Host {
     }
 
     pub async fn with(bounds: Bounds) -> Self {
+        Self::over(bounds, Settings::default()).await
+    }
+
+    pub async fn over(bounds: Bounds, settings: Settings) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("patchbay-admin-{}-{next}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
-        let settings = Settings { component_bytes_max: COMPONENT_BYTES_MAX as u64, ..Settings::default() };
+        let settings = Settings { component_bytes_max: COMPONENT_BYTES_MAX as u64, ..settings };
         let store = Arc::new(SqliteStore::open(&folder.join("data"), settings).unwrap());
         let token = |scope: Scope| store.create_token(&by(), &scope, "test").unwrap().1.show().to_owned();
         for tenant in ["acme", "rival"] {
@@ -169,6 +173,13 @@ pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Answer {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes).await;
     parse(&bytes)
+}
+
+/// Whatever comes until the host closes, if it is an answer or not.
+pub async fn text_of(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 pub fn parse(bytes: &[u8]) -> Answer {
