@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::bounds::{Bounds, HEAD_BYTES_MAX, Places};
+use super::bounds::{Bounds, HEAD_BYTES_MAX, Place, Places};
 
 /// How long a connection that is being closed waits for the client to have read the last answer.
 const LINGER: Duration = Duration::from_secs(1);
@@ -56,17 +56,23 @@ pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, router: Rou
             continue;
         };
         let peer = Peer::of(remote);
-        let place = if peer.0.is_loopback() { None } else { of_one.take(peer) };
-        if place.is_none() && !peer.0.is_loopback() {
+        let Ok(place) = admit(peer, &of_one) else {
             tracing::debug!(%remote, "closed: this address has as many admin connections as one may have");
             continue;
-        }
+        };
         let (tls, router) = (tls.clone(), router.clone());
         tokio::spawn(async move {
             serve(stream, peer, tls, router, bounds).await;
             drop((permit, place));
         });
     }
+}
+
+struct Crowded;
+
+/// A place among the connections of its address. A proxy on this machine brings everybody's.
+fn admit(peer: Peer, of_one: &Arc<Places<Peer>>) -> Result<Option<Place<Peer>>, Crowded> {
+    if peer.0.is_loopback() { Ok(None) } else { of_one.take(peer).ok_or(Crowded).map(Some) }
 }
 
 async fn serve(stream: TcpStream, peer: Peer, tls: Option<TlsAcceptor>, router: Router, bounds: Bounds) {
@@ -162,5 +168,29 @@ impl AsyncWrite for Patient {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(address: &str) -> Peer {
+        Peer::of(SocketAddr::new(address.parse().unwrap(), 1))
+    }
+
+    #[test]
+    fn an_address_has_so_many_connections_and_whoever_shares_its_network_of_64_bits_has_the_same() {
+        let of_one = Places::new(2, usize::MAX);
+        let held = [admit(peer("192.0.2.1"), &of_one), admit(peer("::ffff:192.0.2.1"), &of_one)];
+        assert!(held.iter().all(Result::is_ok) && admit(peer("192.0.2.1"), &of_one).is_err());
+        let others = [admit(peer("2001:db8::1"), &of_one), admit(peer("2001:db8::ffff:2"), &of_one)];
+        assert!(others.iter().all(Result::is_ok) && admit(peer("2001:db8::3"), &of_one).is_err());
+        assert!(admit(peer("2001:db8:0:1::1"), &of_one).is_ok());
+        let proxied =
+            ["127.0.0.1", "::1"].map(|local| (0..10).map(|_| admit(peer(local), &of_one).is_ok()).all(|is| is));
+        assert_eq!(proxied, [true; 2]);
+        drop(held);
+        assert!(admit(peer("192.0.2.1"), &of_one).is_ok());
     }
 }

@@ -27,11 +27,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing};
+use axum::{Router, routing};
 use futures_util::FutureExt;
 use store::Token;
 use tokio::net::TcpListener;
@@ -160,11 +161,13 @@ fn api(hosting: Hosting, bounds: Bounds) -> Router {
         tails: Places::new(bounds.tails_of_one, bounds.tails),
     };
     let (router, _) = operations().split_for_parts();
-    let document = openapi::document();
+    // Written once: whoever asks has no token.
+    let document = Bytes::from(serde_json::to_vec(&openapi::document()).unwrap_or_default());
+    let is_json = [(header::CONTENT_TYPE, "application/json")];
     router
         .route_layer(from_fn_with_state(api.clone(), access::authenticate))
         .with_state(api)
-        .route("/v1/openapi.json", routing::get(async move || Json(document.clone())))
+        .route("/v1/openapi.json", routing::get(async move || (is_json, document.clone())))
 }
 
 /// The last hand on every answer: none is kept by a cache, and an operation that panicked has one too.

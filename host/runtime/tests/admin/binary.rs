@@ -142,24 +142,25 @@ async fn an_upload_beyond_the_storage_quota_is_507_and_changes_nothing() {
     assert_eq!(host.ask("GET", VERSIONS, None).await.status, 404);
 }
 
-fn invite(host: SocketAddr, body: &str) -> String {
+fn request(method: &str, host: SocketAddr, to_tag: &str, body: &str) -> String {
     format!(
-        "INVITE sip:+912261234567@{host} SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:5999;branch=z9hG4bK1\r\n\
-         From: <sip:caller@127.0.0.1>;tag=1\r\nTo: <sip:+912261234567@{host}>\r\nCall-ID: 1@caller\r\n\
-         CSeq: 1 INVITE\r\nMax-Forwards: 70\r\nContact: <sip:caller@127.0.0.1:5999;transport=tcp>\r\n\
+        "{method} sip:+912261234567@{host} SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:5999;branch=z9hG4bK{method}\r\n\
+         From: <sip:caller@127.0.0.1>;tag=1\r\nTo: <sip:+912261234567@{host}>{to_tag}\r\nCall-ID: 1@caller\r\n\
+         CSeq: 1 {method}\r\nMax-Forwards: 70\r\nContact: <sip:caller@127.0.0.1:5999;transport=tcp>\r\n\
          Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
 }
 
 /// Reads until `wanted` has come.
-fn expect(caller: &mut std::net::TcpStream, wanted: &str) {
+fn expect(caller: &mut std::net::TcpStream, wanted: &str) -> String {
     let (mut said, mut part) = (String::new(), [0; 4096]);
     while !said.contains(wanted) {
         let read = caller.read(&mut part).unwrap();
         assert!(read > 0, "closed after {said}");
         said += &String::from_utf8_lossy(&part[..read]);
     }
+    said
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,8 +184,11 @@ async fn a_live_call_is_listed_for_its_tenant_and_hung_up_by_whoever_may() {
         caller.set_read_timeout(Some(PATIENCE)).unwrap();
         let session =
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\n";
-        caller.write_all(invite(sip, session).as_bytes()).unwrap();
-        expect(&mut caller, "SIP/2.0 200");
+        caller.write_all(request("INVITE", sip, "", session).as_bytes()).unwrap();
+        let said = expect(&mut caller, "SIP/2.0 200");
+        let said = if said.contains("\r\n\r\n") { said } else { said + &expect(&mut caller, "\r\n\r\n") };
+        let tag = said.rsplit("\r\nTo: ").next().unwrap().split("\r\n").next().unwrap().rsplit_once(";tag=").unwrap().1;
+        caller.write_all(request("ACK", sip, &format!(";tag={tag}"), "").as_bytes()).unwrap();
         caller
     })
     .await
@@ -206,7 +210,7 @@ async fn a_live_call_is_listed_for_its_tenant_and_hung_up_by_whoever_may() {
     assert_eq!(as_of(1, "GET", path.clone()).await.json()["id"], call["id"]);
     assert_eq!(as_of(1, "DELETE", path.clone()).await.problem().0, 403);
     assert_eq!(as_of(0, "DELETE", path.clone()).await.status, 204);
-    tokio::task::spawn_blocking(move || expect(&mut caller, "BYE sip:")).await.unwrap();
+    tokio::task::spawn_blocking(move || expect(&mut caller, "BYE ")).await.unwrap();
     let deadline = Instant::now() + PATIENCE;
     while as_of(0, "GET", path.clone()).await.status != 404 {
         assert!(Instant::now() < deadline, "the call does not end");

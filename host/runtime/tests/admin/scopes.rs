@@ -135,5 +135,6 @@ async fn a_route_test_shows_a_tenant_its_own_routes_alone() {
         let answer = host.get(token, test).await;
         assert_eq!(answer.json()["tenant"], tenant, "{}", answer.text());
         assert_eq!(answer.text().contains("acme"), !tenant.is_null());
+        assert_eq!(host.get(token, &test.replace("%2B", "+")).await.text(), answer.text(), "a + is a +");
     }
 }
