@@ -60,6 +60,9 @@ fn a_call_on_an_old_build_ends_at_the_limit_that_the_activation_named() {
     host.done("deploy menu.wasm --tenant acme --activate --live drain --limit 1");
     let report = live.report();
     assert_eq!((&report["status"], &report["ended_by"]), (&200.into(), &"callee".into()), "{report}");
+    // Not the bot, which hangs up by itself some time.
+    let summary = &host.summaries(1)[0];
+    assert_eq!(summary["ended_by"], "host", "{summary}");
     host.stop();
 }
 
