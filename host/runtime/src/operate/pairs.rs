@@ -121,7 +121,7 @@ fn role(plugin: &Value, version: &Value) -> String {
 pub fn secret_value(file: Option<&Path>, name: &Name) -> Outcome<String> {
     let read = match file {
         Some(path) => fs::File::open(path)
-            .and_then(|file| bounded_text(file))
+            .and_then(bounded_text)
             .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?,
         None if io::stdin().is_terminal() => {
             let typed = rpassword::prompt_password(format!("value of {name}: "));
