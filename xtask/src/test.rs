@@ -3,7 +3,7 @@
 
 use std::env;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -15,6 +15,8 @@ use crate::report::{Counts, Report};
 use crate::{demo, install, tidy};
 
 const CHECK_TIME_MAX: Duration = Duration::from_secs(1800);
+/// Each of its waits has an end of its own.
+const EXAMPLE_TIME_MAX: Duration = Duration::from_secs(600);
 /// Any program of tests; the real clients take longest.
 const TESTS_TIME_MAX: Duration = Duration::from_secs(1200);
 
@@ -36,7 +38,7 @@ const STAGES: [(&str, IsIn); 5] = [
 ];
 const UNITS: &str = "units";
 /// What is not a test program.
-const CHECKS: [&str; 4] = ["rustfmt", "tidy", "clippy", "demo"];
+const CHECKS: [&str; 5] = ["rustfmt", "tidy", "clippy", "demo", "examples"];
 
 fn stage_of(tests: &TestProgram) -> &'static str {
     STAGES.iter().find(|(_, holds)| holds(tests)).map_or(UNITS, |(stage, _)| stage)
@@ -92,6 +94,15 @@ pub fn run(test: &Test) -> Result<ExitCode> {
         let began = Instant::now();
         let ended = demo::place_calls(&host)?;
         report.step("demo", began, Counts::one(ended.succeeded()), &ended.failure());
+    }
+    if plan.wants_check("examples") {
+        report.stage("examples");
+        let began = Instant::now();
+        let mut script = Command::new(root().join("examples/two-tenants/run"));
+        script.arg(host.program("patchbay")?).current_dir(root());
+        let ended = run_logged(script, &log_of("two-tenants"), EXAMPLE_TIME_MAX)?;
+        let told = format!("{}\n{}", ended.output, ended.failure());
+        report.step("two-tenants", began, Counts::one(ended.succeeded()), &told);
     }
     Ok(report.close())
 }
@@ -204,7 +215,7 @@ impl Plan<'_> {
 }
 
 /// Runs one program of tests. Nothing is shown of those that hold no test for the filter.
-fn run_tests(report: &mut Report, tests: &TestProgram, command: std::process::Command, is_ci: bool) -> Result<()> {
+fn run_tests(report: &mut Report, tests: &TestProgram, command: Command, is_ci: bool) -> Result<()> {
     let began = Instant::now();
     let log: &Path = &log_of(&tests.name);
     let ended = run_logged(command, log, TESTS_TIME_MAX)?;

@@ -25,6 +25,7 @@ pub fn check(path: &Path, no_files: bool) -> Report {
     };
     if !no_files {
         problems.extend(check_files(&config));
+        problems.extend(config.tenants_dir.iter().flat_map(|folder| check_tenants(folder, config.limits.bot_mb << 20)));
     }
     Report { problems, warnings: warnings(&config) }
 }
@@ -53,7 +54,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// Looks at every file and environment variable that the configuration names, and reports all that is wrong.
+/// Looks at every file and environment variable that the configuration names, and reports all that is wrong. Tenants' files
+/// are not among them: a host starts without the one that is broken, or with what it was last.
 pub fn check_files(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut check = |path: String, result: Result<(), String>| {
@@ -87,7 +89,6 @@ pub fn check_files(config: &Config) -> Vec<Problem> {
         }
         check(format!("routes[{index}].config"), route.bot_config().map(drop));
     }
-    problems.extend(config.tenants_dir.iter().flat_map(|folder| check_tenants(folder, config.limits.bot_mb << 20)));
     problems
 }
 

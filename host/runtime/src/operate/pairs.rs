@@ -121,7 +121,7 @@ fn role(plugin: &Value, version: &Value) -> String {
 pub fn secret_value(file: Option<&Path>, name: &Name) -> Outcome<String> {
     let read = match file {
         Some(path) => fs::File::open(path)
-            .and_then(|file| bounded_text(file))
+            .and_then(bounded_text)
             .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?,
         None if io::stdin().is_terminal() => {
             let typed = rpassword::prompt_password(format!("value of {name}: "));
@@ -144,7 +144,10 @@ pub fn deployed(version: &Value, plugin: &Value) -> String {
     let name = format!("{}/{}", view::text(&plugin["tenant"]), view::text(&plugin["name"]));
     let held = |slot: &str| plugin[slot]["digest"] == version["digest"] && !plugin[slot].is_null();
     let answers = match (held("current"), held("canary")) {
-        (true, _) => format!("{} answers all new calls", generation(&plugin["current"])),
+        (true, _) => {
+            let current = &plugin["current"];
+            format!("{} answers all new calls, {}", generation(current), view::live(current))
+        }
         (_, true) => format!("{} of new calls", canary(&plugin["canary"])),
         _ => format!("stored as {}, answers nothing yet: `patchbay activate`", digest(&version["digest"])),
     };
@@ -177,7 +180,7 @@ mod tests {
     #[test]
     fn a_deployment_says_whether_and_how_it_answers() {
         for (digit, told) in [
-            ("b", "acme/menu: generation 2 (bbbbbbbbbbbb) answers all new calls"),
+            ("b", "acme/menu: generation 2 (bbbbbbbbbbbb) answers all new calls, live calls end on their own"),
             ("c", "acme/menu: generation 3 (cccccccccccc) at 10% of new calls"),
             ("d", "acme/menu: stored as dddddddddddd, answers nothing yet: `patchbay activate`"),
         ] {

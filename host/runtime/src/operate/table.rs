@@ -53,22 +53,24 @@ pub fn rows(columns: &[Column], rows: &[Value], now_ms: u64) -> String {
     written.collect::<Vec<_>>().join("\n")
 }
 
-/// The widest cell of each column, less what must be cut.
+/// The widest cell of each column, less what must be cut: always of the widest that may be.
 fn widths(columns: &[Column], lines: &[Vec<String>]) -> Vec<usize> {
     let widest = |index: usize| lines.iter().map(|line| line[index].chars().count()).max().unwrap_or(0);
-    let mut widths: Vec<usize> = (0..columns.len()).map(widest).collect();
-    loop {
-        let total = widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1);
-        let may_shrink =
-            |(index, width): &(usize, &usize)| columns[*index].fits == Fits::Cut && **width > COLUMN_WIDTH_MIN;
-        let widest = widths.iter().enumerate().filter(may_shrink).max_by_key(|(_, width)| **width);
-        match widest.map(|(index, _)| index) {
-            Some(index) if total > WIDTH => {
-                widths[index] = widths[index].saturating_sub(total - WIDTH).max(COLUMN_WIDTH_MIN)
-            }
-            _ => return widths,
+    let bound = |(index, column): (usize, &Column)| match column.fits {
+        Fits::Whole => widest(index),
+        Fits::Cut => widest(index).min(WIDTH),
+    };
+    let mut widths: Vec<usize> = columns.iter().enumerate().map(bound).collect();
+    let gaps = GAP.len() * widths.len().saturating_sub(1);
+    while widths.iter().sum::<usize>() + gaps > WIDTH {
+        let may_shrink = widths.iter_mut().zip(columns).filter(|(_, column)| column.fits == Fits::Cut);
+        match may_shrink.map(|(width, _)| width).filter(|width| **width > COLUMN_WIDTH_MIN).max_by_key(|width| **width)
+        {
+            Some(width) => *width -= 1,
+            None => break,
         }
     }
+    widths
 }
 
 fn cut(cell: &str, width: usize) -> String {

@@ -187,7 +187,7 @@ pub const AUDIT: View = View::Rows(
         Column::new("ACTION", |entry, _| text(&entry["action"])),
         Column::new("SUBJECT", |entry, _| text(&entry["subject"])).cut(),
         Column::new("BY", |entry, _| text(&entry["by"])).cut(),
-        Column::new("DETAIL", |entry, _| text(&entry["detail"])).cut(),
+        Column::new("DETAIL", |entry, _| pairs(&entry["detail"])).cut(),
     ],
     "nothing was changed yet",
 );
@@ -243,7 +243,7 @@ pub fn canary(canary: &Value) -> String {
     if canary.is_null() { String::new() } else { format!("{} at {}%", generation(canary), text(&canary["percent"])) }
 }
 
-fn live(generation: &Value) -> String {
+pub fn live(generation: &Value) -> String {
     let live = &generation["live"];
     let policy = if live["policy"] == "move" { "live calls move to it" } else { "live calls end on their own" };
     match live["limit_s"].as_u64() {
@@ -280,6 +280,12 @@ fn since(at_ms: &Value, now_ms: u64) -> String {
 
 fn date(at_ms: &Value) -> String {
     at_ms.as_u64().map(rfc_3339).unwrap_or_default()
+}
+
+/// `calls 5, ring true`.
+fn pairs(object: &Value) -> String {
+    let pairs = object.as_object().into_iter().flatten().map(|(key, value)| format!("{key} {}", text(value)));
+    pairs.collect::<Vec<_>>().join(", ")
 }
 
 /// A string as it is, nothing as nothing, whatever else as JSON.

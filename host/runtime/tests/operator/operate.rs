@@ -286,7 +286,7 @@ fn an_upload_tells_its_stages_then_what_answers() {
     let line = format!("deploy menu.wasm --tenant a --activate --url {} --token-file token", host.url());
     let said = desk.run(&line);
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), "received\ncompiled\n"));
-    assert_eq!(said.stdout, "a/menu: generation 4 (bbbbbbbbbbbb) answers all new calls\n");
+    assert_eq!(said.stdout, "a/menu: generation 4 (bbbbbbbbbbbb) answers all new calls, live calls end on their own\n");
     let request = host.request();
     assert!(request.starts_with("POST /v1/tenants/a/plugins/menu/versions?activate=true HTTP/1.1\r\n"), "{request}");
     assert!(
