@@ -15,7 +15,8 @@ use crate::tally::{Clock, Heard, Nanos, Sample};
 use crate::traffic::Traffic;
 use crate::uac::{Lost, Uac};
 
-const IN_FLIGHT: usize = 20;
+/// Few, so that no `start` waits long for those before it.
+const IN_FLIGHT: usize = 8;
 /// The longest that a crowd notices late that it shall go.
 const LOOK: Duration = Duration::from_millis(50);
 /// From the last packet of ours to the first BYE: until the host has taken it.

@@ -8,7 +8,7 @@ use crate::host::{Host, PROMPT_SAMPLES};
 
 /// What the caller sees and the summary says.
 pub enum Outcome {
-    /// Answered, then the route's prompt and BYE; the summary gives the cause, and these words as the reason.
+    /// Answered, then the route's prompt and BYE; the summary gives a cause that begins so, and these words as the reason.
     Fallback(&'static str, &'static str),
     /// The SIP answer, and the cause.
     Refused(u64, &'static str),
@@ -21,20 +21,23 @@ use Outcome::{Fallback, Refused, Well};
 /// Long enough for each to misbehave; a call that the host does not end would end like this.
 const FOR_2_S: &[&str] = &["--duration", "2"];
 const FOR_10_S: &[&str] = &["--duration", "10"];
+const LATE_NINE: &[&str] = &["--digits", ",,,,9", "--duration", "12"];
 const WITH_KEYS: &[&str] = &["--digits", "12", "--duration", "4"];
 
 pub const CONDUCTS: &[(&str, &[&str], Outcome)] = &[
     ("trap-in-start", FOR_10_S, Fallback("bot-fault", "trapped")),
-    ("loop-in-start", FOR_10_S, Fallback("bot-timeout", "start took more than 200 ms")),
+    // Its time or its CPU, whichever is over first: 200 ms of each.
+    ("loop-in-start", FOR_10_S, Fallback("bot-", "more than 200 ms")),
     ("trap-in-frame", FOR_10_S, Fallback("bot-fault", "trapped")),
     ("loop-in-frame", FOR_10_S, Fallback("bot-fault", "50 ms of CPU")),
     ("trap-in-event", FOR_10_S, Fallback("bot-fault", "trapped")),
     ("loop-in-event", FOR_10_S, Fallback("bot-fault", "50 ms of CPU")),
-    ("loop-in-save", FOR_2_S, Well("caller", None)),
-    ("trap-in-save", FOR_2_S, Well("caller", None)),
+    // The first save comes a second after the answer; without one there is nothing to start again from.
+    ("loop-in-save", FOR_10_S, Fallback("bot-fault", "50 ms of CPU")),
+    ("trap-in-save", FOR_10_S, Fallback("bot-fault", "trapped")),
     ("save-65537", FOR_2_S, Well("caller", None)),
     ("save-huge", FOR_2_S, Well("caller", None)),
-    ("save-1-gib", FOR_2_S, Well("caller", None)),
+    ("save-1-gib", FOR_10_S, Fallback("bot-fault", "trapped")),
     ("grow-table", FOR_10_S, Fallback("bot-fault", "16 MiB of memory")),
     ("grow-memory", FOR_10_S, Fallback("bot-fault", "16 MiB of memory")),
     ("memory-fill", FOR_10_S, Fallback("bot-fault", "50 ms of CPU")),
@@ -56,6 +59,8 @@ pub const CONDUCTS: &[(&str, &[&str], Outcome)] = &[
     ("far-timer", FOR_2_S, Well("caller", Some(("taken", "false")))),
     ("never-takes-digits", WITH_KEYS, Well("caller", Some(("digits", "2")))),
     ("slow-20ms", FOR_2_S, Well("caller", None)),
+    // It was saved by then, and started again; the key is delivered again, and again, until that is enough.
+    ("trap-on-nine", LATE_NINE, Fallback("bot-fault", "trapped")),
     ("refuse-486", &[], Refused(486, "bot-refused")),
     ("refuse-200", &[], Refused(480, "bot-refused")),
     ("no-such-conduct", &[], Refused(404, "bot-refused")),
@@ -66,6 +71,9 @@ pub const CONDUCTS: &[(&str, &[&str], Outcome)] = &[
     ("trap-in-hangup", FOR_2_S, Well("caller", None)),
     ("loop-in-hangup", FOR_2_S, Well("caller", None)),
 ];
+
+/// Those that ask for more of something than may wait.
+pub const EXCESSES: [&str; 4] = ["many-timers", "many-marks", "many-clears", "huge-log"];
 
 /// What was expected and did not come; empty if all did.
 pub fn complaints(called: &str, outcome: &Outcome, report: &Report, summary: &Value) -> Vec<String> {
@@ -80,7 +88,8 @@ pub fn complaints(called: &str, outcome: &Outcome, report: &Report, summary: &Va
             expect("status", &report.call["status"], json!(200));
             expect("ended by", &report.call["ended_by"], json!("callee"));
             expect("fallback", &summary["fallback"], json!(true));
-            expect("cause", &summary["cause"], json!(cause));
+            let found = summary["cause"].as_str().unwrap_or_default();
+            expect(&format!("the cause {found:?}"), &json!(found.starts_with(cause)), json!(true));
             expect("ended by, says the host,", &summary["ended_by"], json!("host"));
             let told = summary["why"].as_str().unwrap_or_default();
             expect(&format!("the reason {told:?}"), &json!(told.contains(why)), json!(true));
@@ -106,9 +115,15 @@ pub fn complaints(called: &str, outcome: &Outcome, report: &Report, summary: &Va
     complaints
 }
 
-/// The summary of the only call to that number.
+/// The summary of the last call to that number.
 pub fn summary_of<'a>(summaries: &'a [Value], called: &str) -> &'a Value {
-    summaries.iter().find(|summary| summary["called"] == called).unwrap_or(&Value::Null)
+    summaries.iter().rev().find(|summary| summary["called"] == called).unwrap_or(&Value::Null)
+}
+
+/// On a machine that is busy enough any bot may be too late with its `start`, and nothing else is seen of it.
+pub fn never_began(outcome: &Outcome, summary: &Value) -> bool {
+    let its_own = matches!(outcome, Fallback("bot-", _));
+    !its_own && summary["cause"] == "bot-timeout"
 }
 
 #[test]
@@ -130,7 +145,8 @@ fn without_a_fall_back_a_bot_that_fails_costs_480_before_the_answer_and_bye_afte
 fn a_bot_that_asks_for_too_much_gets_what_the_contract_says() {
     let _alone = alone();
     let host = Host::start("much");
-    let wishes = [("many-timers", "64"), ("many-marks", "64"), ("many-clears", ""), ("huge-log", "")];
+    let taken = ["64", "64", "", ""];
+    let wishes: Vec<(&str, &str)> = EXCESSES.into_iter().zip(taken).collect();
     let calls: Vec<(&str, &[&str])> = wishes.iter().map(|(called, _)| (*called, FOR_2_S)).collect();
     let reports = dial_all(&host, &calls);
     let summaries = host.summaries(calls.len());

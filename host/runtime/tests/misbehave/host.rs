@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::bots::{ECHO, Source};
+use crate::conducts::{CONDUCTS, EXCESSES};
 
 /// Only a hang takes as long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -150,15 +151,14 @@ fn configuration() -> String {
         called = "echo"
         plugin = "echo"
         tenant = "neighbours"
-        [[routes]]
-        plugin = "misbehave"
-        tenant = "rascals"
-        fallback_prompt = "sorry.wav"
     "#
     .to_owned();
-    for (name, _) in text_bots() {
+    // A tenant for each, or the quota of CPU that one uses up would be the others' too.
+    let excesses = EXCESSES.iter().copied().chain(CONDUCTS.iter().map(|(called, ..)| *called));
+    for called in excesses.chain(["good"]) {
+        let plugin = text_bots().iter().find(|(name, _)| *name == called).map_or("misbehave", |(name, _)| name);
         text += &format!(
-            "[[routes]]\ncalled = \"{name}\"\nplugin = \"{name}\"\ntenant = \"rascals\"\nfallback_prompt = \"sorry.wav\"\n"
+            "[[routes]]\ncalled = \"{called}\"\nplugin = \"{plugin}\"\ntenant = \"{called}\"\nfallback_prompt = \"sorry.wav\"\n"
         );
     }
     for conduct in BARE {

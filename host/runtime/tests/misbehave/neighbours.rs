@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 
 use crate::alone;
 use crate::callers::{Caller, Report};
-use crate::conducts::{CONDUCTS, complaints, summary_of};
+use crate::conducts::{CONDUCTS, complaints, never_began, summary_of};
 use crate::host::Host;
 
 const NEIGHBOURS: usize = 100;
 /// So many kinds of misconduct at once.
 const WAVE: usize = 12;
+/// Calls that never began are placed again so often.
+const AGAIN_MAX: usize = 3;
 /// Frames begin with the ACK, packets with the 200 before it: so many may lie between them on the busiest machine, in each call.
 const PACKETS_BEFORE_ACK_MAX: u64 = 250;
 /// A bot is given a frame up to 10 ms before its packet leaves.
@@ -76,6 +78,25 @@ impl Counts {
     }
 }
 
+/// Its bots used up their CPU: its calls are busy, and those of others are not.
+#[test]
+fn a_tenant_over_its_cpu_is_busy_and_its_neighbour_is_not() {
+    let _alone = alone();
+    let host = Host::start("cpu");
+    let busy = (0..20).find(|_| {
+        let report = Caller::dial(&host, "loop-in-frame", &["--duration", "10"]).report();
+        report.call["status"] == 486
+    });
+    assert!(busy.is_some(), "it never was: {}", host.log());
+    let neighbour = Caller::dial(&host, "echo", &["--duration", "1"]).report();
+    assert_eq!((&neighbour.call["status"], &neighbour.call["ended_by"]), (&json!(200), &json!("caller")));
+    let summaries = host.summaries(busy.unwrap_or(0) + 2);
+    let refused = summary_of(&summaries, "loop-in-frame");
+    assert_eq!((&refused["cause"], &refused["tenant"]), (&json!("quota"), &json!("loop-in-frame")));
+    assert_eq!(refused["why"], "its bots used more CPU than its quota (guest_cpu)");
+    host.stop();
+}
+
 fn of_echo(summaries: &[Value]) -> Vec<Value> {
     summaries.iter().filter(|summary| summary["called"] == "echo").cloned().collect()
 }
@@ -94,8 +115,18 @@ fn bots_that_misbehave_cost_their_own_calls_and_a_hundred_neighbours_lose_nothin
         let callers: Vec<Caller> = wave.iter().map(|(called, flags, _)| Caller::dial(&host, called, flags)).collect();
         results.extend(callers.into_iter().map(Caller::report));
     }
+    let mut placed = 2 + CONDUCTS.len();
+    for _ in 0..AGAIN_MAX {
+        let summaries = host.summaries(placed);
+        for ((called, flags, outcome), result) in CONDUCTS.iter().zip(&mut results) {
+            if never_began(outcome, summary_of(&summaries, called)) {
+                *result = Caller::dial(&host, called, flags).report();
+                placed += 1;
+            }
+        }
+    }
     let crowd = crowd.leave().unwrap();
-    let all = host.summaries(2 + NEIGHBOURS + CONDUCTS.len());
+    let all = host.summaries(NEIGHBOURS + placed);
     let counts = Counts::of(&crowd, &of_echo(&all)[1..]);
     println!("{counts:?}");
 

@@ -72,6 +72,10 @@ impl Api {
             "calls": 100_000, "calls_per_second": 10_000, "guest_cpu_ms_per_call_second": 1_000,
             "guest_cpu_burst_ms": 10_000, "storage_bytes": 1_u64 << 36,
         });
+        self.create_tenant_with(tenant, &quotas)
+    }
+
+    pub fn create_tenant_with(&self, tenant: &str, quotas: &Value) -> Result<()> {
         self.json(Method::POST, "/v1/tenants", &json!({ "name": tenant, "quotas": quotas })).map(drop)
     }
 

@@ -1,4 +1,5 @@
-//! A hundred and eighty calls beside twenty whose bots loop without end, against the same without those.
+//! A hundred and eighty calls beside twenty whose bots loop without end, against the same without those. Who is hung up on, or busy, calls
+//! again a second later.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ const NEIGHBOURS: usize = 180;
 const LOOPING: usize = 20;
 const WARM_UP: Duration = Duration::from_secs(6);
 const LASTS: Duration = Duration::from_secs(30);
+const CALLS_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const QUIET: &str = "quiet";
 const RASCALS: &str = "rascals";
 
@@ -32,7 +34,11 @@ struct Counts {
 pub fn measure(stage: &Stage, _full: bool) -> Result<Value> {
     let host = stage.start()?;
     for (tenant, plugin, conduct) in [(QUIET, "echo", ""), (RASCALS, "misbehave", "loop-in-frame")] {
-        host.api.create_tenant(tenant)?;
+        // Its guests' CPU is what the default quotas give; its calls come as fast as they like.
+        match tenant {
+            QUIET => host.api.create_tenant(tenant)?,
+            _ => host.api.create_tenant_with(tenant, &json!({ "calls_per_second": 1_000 }))?,
+        }
         host.api.upload(tenant, plugin, &stage.bot(plugin)?, true)?;
         host.api.route(tenant, tenant, plugin, &json!({ "conduct": conduct }))?;
     }
@@ -93,7 +99,14 @@ fn neighbours(host: &Host, before: usize) -> Result<Counts> {
     }
 }
 
-/// Calls that loop: whichever the host ends is placed anew.
+/// One of those whose bots loop.
+enum Caller {
+    /// None: at once.
+    CallsAt(Option<Instant>),
+    Talks(usize),
+}
+
+/// Calls that loop, and callers who call again.
 struct Looping {
     over: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<Result<usize>>,
@@ -106,13 +119,21 @@ impl Looping {
         let thread = std::thread::spawn(move || {
             let mut uac = Uac::connect(sip, None, RASCALS)?;
             uac.tolerant = true;
-            let mut live: Vec<usize> = Vec::new();
+            let mut calls = [const { Caller::CallsAt(None) }; LOOPING];
             while !until.load(Ordering::Relaxed) {
-                live.retain(|number| uac.is_live(*number));
-                while live.len() < LOOPING {
-                    live.push(uac.dial(RASCALS)?);
+                let now = Instant::now();
+                for caller in &mut calls {
+                    match *caller {
+                        Caller::CallsAt(at) if at.is_none_or(|at| at <= now) => {
+                            *caller = Caller::Talks(uac.dial(RASCALS)?);
+                        }
+                        Caller::Talks(number) if !uac.is_live(number) => {
+                            *caller = Caller::CallsAt(Some(now + CALLS_AGAIN_AFTER));
+                        }
+                        _ => {}
+                    }
                 }
-                uac.wait_until(Instant::now() + Duration::from_millis(50))?;
+                uac.wait_until(now + Duration::from_millis(50))?;
             }
             uac.hang_up(LOOPING)?;
             Ok(uac.setups.len())
