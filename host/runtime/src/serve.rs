@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use plugin::Engine;
@@ -11,9 +11,9 @@ use rand::TryRngCore;
 use tokio::sync::mpsc;
 
 use crate::admin::{Phase, Readiness};
-use crate::bots::Bots;
+use crate::bots::{Bots, Lane, PHASES};
 use crate::config::Config;
-use crate::core::{Core, Record, Request, Witness};
+use crate::core::{Core, HeadRoom, Record, Request, Sample, Witness};
 use crate::drain::{Signal, Signals};
 use crate::hosting::Hosting;
 use crate::media_shard::{MediaShard, ShardCounters, ShardEvent};
@@ -47,7 +47,9 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     let bound: Vec<_> = signalling.listeners.iter().map(|listener| listener.local).collect();
     let prompts = wiring::prompts(&config)?;
     let (bot_plane, bot_events) = Bots::start(media_threads(), prompts).context("bot workers")?;
-    let (shards, shard_events) = start_shards(&bot_plane, &config, &metrics)?;
+    let shard_counters = shard_counters(&metrics);
+    let (shards, shard_events) = start_shards(&bot_plane, &config, &shard_counters)?;
+    let head_room = head_room(shards.len());
     let captures = Captures::start(&config.pcap, &metrics).context("captures")?;
     let (requests, requested) = mpsc::channel(REQUESTS_WAITING_MAX);
     let (canaries, canaries_failed) = mpsc::unbounded_channel();
@@ -65,6 +67,8 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
         trace,
         bots: bot_plane,
         shards,
+        shard_counters,
+        head_room,
         ports: RtpPorts::new(
             config.rtp.ports.first..=config.rtp.ports.last,
             Duration::from_millis(config.rtp.rest_ms.into()),
@@ -147,14 +151,24 @@ async fn start_admin(
     Ok(tls)
 }
 
-type ShardEvents = mpsc::UnboundedReceiver<ShardEvent>;
-
 /// One media thread for each lane of workers.
-fn start_shards(bots: &Bots, config: &Config, metrics: &Metrics) -> anyhow::Result<(Vec<MediaShard>, ShardEvents)> {
+fn start_shards(
+    bots: &Bots,
+    config: &Config,
+    counters: &ShardCounters,
+) -> anyhow::Result<(Vec<MediaShard>, mpsc::UnboundedReceiver<ShardEvent>)> {
     let (sender, events) = mpsc::unbounded_channel();
     let budget = Duration::from_millis(config.bot_budget_ms.into());
+    let start = |(number, lane): (usize, &Arc<Lane>)| {
+        MediaShard::start(number, Arc::clone(lane), budget, counters.clone(), sender.clone())
+    };
+    let shards = bots.lanes().iter().enumerate().map(start).collect::<Result<_, _>>();
+    Ok((shards.context("media threads")?, events))
+}
+
+fn shard_counters(metrics: &Metrics) -> ShardCounters {
     let counter = |name, help| metrics.counter(name, help, &[]);
-    let counters = ShardCounters {
+    ShardCounters {
         late_phases: counter("patchbay_media_phases_late_total", "Phases of the tick that a media thread began late."),
         skipped_phases: counter(
             "patchbay_media_phases_skipped_total",
@@ -164,11 +178,14 @@ fn start_shards(bots: &Bots, config: &Config, metrics: &Metrics) -> anyhow::Resu
             "patchbay_media_legs_broken_total",
             "Legs given up because the host itself failed in them.",
         ),
-    };
-    let lanes = bots.lanes().iter().enumerate();
-    let shards = lanes
-        .map(|(number, lane)| MediaShard::start(number, Arc::clone(lane), budget, counters.clone(), sender.clone()));
-    Ok((shards.collect::<Result<_, _>>().context("media threads")?, events))
+    }
+}
+
+fn head_room(media_threads: usize) -> HeadRoom {
+    let phases_per_second = (media_threads * PHASES * 50) as f64;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    let now = Sample { at: Instant::now(), phases_late: 0, cpu: core::process_cpu() };
+    HeadRoom::new(phases_per_second, processors, now)
 }
 
 /// One media thread for every two processors: each also needs a lane of workers.

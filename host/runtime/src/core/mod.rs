@@ -6,6 +6,7 @@
 
 mod addresses;
 mod capture;
+mod head_room;
 mod record;
 mod requests;
 
@@ -20,13 +21,14 @@ use tokio::sync::mpsc;
 
 pub use addresses::MediaAddress;
 pub use capture::Witness;
+pub use head_room::{HeadRoom, Sample, process_cpu};
 pub use record::Record;
 pub use requests::{CanaryFailed, LiveCall, NewQuotas, Replaced, Request};
 
 use crate::bots::{Allowance, BotPlaneEvent, Bots, Voice};
 use crate::config;
 use crate::hosting::{LogLine, LogTails, Tap};
-use crate::media_shard::{self, MediaShard, ShardCommand, ShardEvent};
+use crate::media_shard::{self, MediaShard, ShardCommand, ShardCounters, ShardEvent};
 use crate::observe::{Direction, SipTrace};
 use crate::rtp_ports::{PortPair, RtpPorts};
 use crate::signalling::{Edge, EdgeEvent};
@@ -44,6 +46,8 @@ pub struct Core {
     pub trace: SipTrace,
     pub bots: Bots,
     pub shards: Vec<MediaShard>,
+    pub shard_counters: ShardCounters,
+    pub head_room: HeadRoom,
     pub ports: RtpPorts,
     /// Pairs in use. Apart from the seats, because a pair may be given back after its call's record is closed.
     pub pairs: HashMap<CallId, Pair>,
@@ -138,6 +142,7 @@ impl Core {
         self.calls.handle(Input::WallClock(wall_clock()), Instant::now());
         let now = Instant::now();
         self.bots.keep_house(now);
+        self.look_at_head_room(now);
         for call in self.bots.overdue(now) {
             self.calls.handle(Input::Replaced { call }, now);
         }
@@ -145,6 +150,17 @@ impl Core {
         self.record.endpoint(self.endpoint.counters());
         self.record.calls_active.set(self.seats.len() as i64);
         self.record.rtp_ports_free.set((self.ports.pairs() - self.ports.taken()) as i64);
+    }
+
+    fn look_at_head_room(&mut self, now: Instant) {
+        let counters = &self.shard_counters;
+        let phases_late = counters.late_phases.get() + counters.skipped_phases.get();
+        let turned = self.head_room.look(Sample { at: now, phases_late, cpu: process_cpu() });
+        self.record.head_room.set(self.head_room.percent());
+        if let Some(overloaded) = turned {
+            self.record.overload(overloaded);
+            self.calls.handle(Input::Overload(overloaded), now);
+        }
     }
 
     fn take_edge(&mut self, event: EdgeEvent) {

@@ -16,6 +16,8 @@ pub struct Record {
     pub calls_active: Gauge,
     pub draining: Gauge,
     pub rtp_ports_free: Gauge,
+    pub head_room: Gauge,
+    overloaded: Gauge,
     setup: Histogram,
 }
 
@@ -30,6 +32,16 @@ impl Record {
             ),
             draining: metrics.gauge("patchbay_draining", "1 while the host takes no new calls.", &[]),
             rtp_ports_free: metrics.gauge("patchbay_rtp_port_pairs_free", "RTP port pairs not in use by a call.", &[]),
+            head_room: metrics.gauge(
+                "patchbay_head_room_percent",
+                "What is left of the processors; 0 while phases of media threads are late by the host's own work.",
+                &[],
+            ),
+            overloaded: metrics.gauge(
+                "patchbay_overloaded",
+                "1 while new calls get 503, so that live ones do not suffer.",
+                &[],
+            ),
             setup: metrics.histogram("patchbay_setup_seconds", "From INVITE to 200.", &[], SETUP_BOUNDS_US),
             metrics: metrics.clone(),
         }
@@ -75,6 +87,15 @@ impl Record {
             Milestone::Over { lasted } => {
                 tracing::debug!(lasted_ms = lasted.as_millis() as u64, "all of the call is free")
             }
+        }
+    }
+
+    pub fn overload(&self, overloaded: bool) {
+        self.overloaded.set(overloaded.into());
+        if overloaded {
+            tracing::warn!("overloaded: new calls get 503 until the host is calm again");
+        } else {
+            tracing::info!("no longer overloaded");
         }
     }
 
