@@ -59,7 +59,7 @@ pub struct Uploaded {
 pub enum UploadLine {
     /// `received`, `checked`, `compiled`, `tried`, `stored`, `activated`.
     Stage(Reached),
-    Result(Uploaded),
+    Result(Box<Uploaded>),
     Problem(ProblemDetails),
 }
 
@@ -134,7 +134,7 @@ fn told(steps: mpsc::UnboundedReceiver<Reached>, done: JoinHandle<Answer<Uploade
     let steps = stream::unfold(steps, async |mut steps| Some((UploadLine::Stage(steps.recv().await?), steps)));
     let last = stream::once(async {
         match done.await {
-            Ok(Ok(uploaded)) => UploadLine::Result(uploaded),
+            Ok(Ok(uploaded)) => UploadLine::Result(Box::new(uploaded)),
             Ok(Err(refusal)) => UploadLine::Problem(refusal.details()),
             Err(error) => UploadLine::Problem(Refusal::internal(error).details()),
         }

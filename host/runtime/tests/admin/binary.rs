@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::schema::mismatches;
-use crate::support::{Answer, ask};
+use crate::support::{Answer, ask, exchange};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const VERSIONS: &str = "/v1/tenants/acme/plugins/menu/versions";
@@ -24,14 +24,21 @@ struct Binary {
 }
 
 impl Binary {
-    /// With a tenant acme, and nothing of its own yet.
+    /// With a tenant acme that has nothing yet.
     async fn start(name: &str, rtp_ports: &str) -> Self {
+        let host = Self::run(name, rtp_ports, "");
+        assert_eq!(host.ask("POST", "/v1/tenants", Some(json!({ "name": "acme" }))).await.status, 201);
+        host
+    }
+
+    /// `admin`: more of that section.
+    fn run(name: &str, rtp_ports: &str, admin: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("patchbay-admin-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let config = format!(
             "data = \"data\"\n[[listeners]]\nlisten = \"tcp://127.0.0.1:0\"\n[[trunks]]\nname = \"callers\"\n\
-             networks = [\"127.0.0.0/8\"]\n[rtp]\nports = \"{rtp_ports}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n"
+             networks = [\"127.0.0.0/8\"]\n[rtp]\nports = \"{rtp_ports}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n{admin}"
         );
         fs::write(folder.join("patchbay.toml"), config).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_patchbay"))
@@ -51,9 +58,7 @@ impl Binary {
         }
         let [admin, sip] = addresses[..] else { panic!("{}", fs::read_to_string(folder.join("log")).unwrap()) };
         let operator = fs::read_to_string(folder.join("data/operator.token")).unwrap().trim().to_owned();
-        let host = Self { process, folder, admin, sip, operator };
-        assert_eq!(host.ask("POST", "/v1/tenants", Some(json!({ "name": "acme" }))).await.status, 201);
-        host
+        Self { process, folder, admin, sip, operator }
     }
 
     async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
@@ -76,6 +81,32 @@ impl Drop for Binary {
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+#[tokio::test]
+async fn with_certificates_in_its_configuration_the_api_is_served_over_tls() {
+    let certificates = std::env::temp_dir().join(format!("patchbay-admin-certificates-{}", std::process::id()));
+    fs::create_dir_all(&certificates).unwrap();
+    let (cert, key) = (certificates.join("cert.pem"), certificates.join("key.pem"));
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(&cert, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let host = Binary::run(
+        "tls",
+        "13280-13299",
+        &format!("certificates = [{{ cert = {cert:?}, key = {{ file = {key:?} }} }}]\n"),
+    );
+    let client = crate::connections::client(made.cert.der().clone());
+    let stream = tokio::net::TcpStream::connect(host.admin).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let stream = tokio_rustls::TlsConnector::from(client).connect(name, stream).await.unwrap();
+    let whoami = format!(
+        "GET /v1/whoami HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\r\n",
+        host.operator
+    );
+    let answer = exchange(stream, whoami.as_bytes()).await;
+    assert_eq!((answer.status, &answer.json()["scope"]["kind"]), (200, &json!("operator")));
+    fs::remove_dir_all(&certificates).unwrap();
 }
 
 fn echo() -> Vec<u8> {

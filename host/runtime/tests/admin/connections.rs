@@ -1,11 +1,11 @@
 //! Clients that are slow, silent or rude, and TLS.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use runtime::admin::{Admin, Bounds, Pace, serve};
-use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -74,7 +74,8 @@ async fn a_head_beyond_its_bound_is_refused() {
 
 #[tokio::test]
 async fn a_connection_takes_no_new_request_after_its_life_and_a_tail_goes_on() {
-    let host = Host::with(Bounds { life: SHORT, ..bounds() }).await;
+    // Not for its silence.
+    let host = Host::with(Bounds { life: SHORT, head: 100 * PATIENCE, ..bounds() }).await;
     let mut tail = TcpStream::connect(host.address).await.unwrap();
     let head = format!(
         "GET /v1/tenants/acme/plugins/menu/log HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
@@ -116,7 +117,9 @@ async fn a_client_that_does_not_read_its_answer_is_closed() {
     let address = host.address;
     // The only connection there may be: this one is served when the other is gone.
     let waiting = tokio::spawn(async move { ask(address, "GET", "/health", "", b"").await.status });
+    let deadline = Instant::now() + 3 * PATIENCE;
     while !waiting.is_finished() {
+        assert!(Instant::now() < deadline, "the deaf one is still served");
         for _ in 0..100 {
             tap.say(|| runtime::hosting::LogLine {
                 at_ms: 1,
@@ -137,12 +140,18 @@ fn certificate() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
-    let server = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+    let server = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let server = server.with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).unwrap();
+    (Arc::new(server), client(cert.der().clone()))
+}
+
+/// Trusts that certificate and no other.
+pub fn client(certificate: CertificateDer<'static>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    roots.add(cert.der().clone()).unwrap();
+    roots.add(certificate).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    (Arc::new(server), Arc::new(client.with_root_certificates(roots).with_no_client_auth()))
+    Arc::new(client.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[tokio::test]
