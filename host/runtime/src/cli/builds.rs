@@ -121,6 +121,7 @@ pub struct PluginsArgs {
 #[derive(Debug, Subcommand)]
 pub enum PluginVerb {
     /// A plugin that no route names, or one of its versions that is not in use.
+    #[command(after_help = PLUGINS_EXAMPLES)]
     Delete {
         #[arg(value_name = "N")]
         name: Name,

@@ -74,19 +74,18 @@ pub struct Each<T: Subcommand> {
 
 /// Which host, by which token, and how its answer is shown.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Host")]
 pub struct HostArgs {
     /// The admin API. [default: PATCHBAY_URL, else that of `patchbay login`]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, help_heading = "Host", value_name = "URL")]
     pub url: Option<String>,
     /// Holds the token. [default: PATCHBAY_TOKEN, else that of `patchbay login` to the same URL]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "Host", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Whom to trust on https, PEM. [default: as at login, else the system's authorities]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "Host", value_name = "FILE")]
     pub ca: Option<PathBuf>,
     /// Prints the API's JSON, one document; of logs one a line.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Host")]
     pub json: bool,
 }
 
@@ -134,11 +133,13 @@ pub struct CallsArgs {
 #[derive(Debug, Subcommand)]
 pub enum CallVerb {
     /// All that is known of one call.
+    #[command(after_help = CALLS_EXAMPLES)]
     Show {
         #[arg(value_name = "ID")]
         id: String,
     },
     /// Ends a call with a BYE.
+    #[command(after_help = CALLS_EXAMPLES)]
     Hangup {
         #[arg(value_name = "ID")]
         id: String,

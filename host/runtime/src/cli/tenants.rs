@@ -24,13 +24,17 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub enum TenantVerb {
+    #[command(after_help = TENANT_EXAMPLES)]
     List,
     /// Its quotas, and what it uses of them.
+    #[command(after_help = TENANT_EXAMPLES)]
     Show {
+        /// The tenant.
         #[arg(value_name = "T")]
         name: Name,
     },
     /// One tenant, or several alike.
+    #[command(after_help = TENANT_EXAMPLES)]
     Create {
         #[arg(value_name = "T", required = true)]
         names: Vec<Name>,
@@ -38,14 +42,18 @@ pub enum TenantVerb {
         quotas: QuotaArgs,
     },
     /// Changes the quotas that are named; without any shows them.
+    #[command(after_help = TENANT_EXAMPLES)]
     Quotas {
+        /// The tenant.
         #[arg(value_name = "T")]
         name: Name,
         #[command(flatten)]
         quotas: QuotaArgs,
     },
     /// With its plugins, routes, secrets and tokens.
+    #[command(after_help = TENANT_EXAMPLES)]
     Delete {
+        /// The tenant.
         #[arg(value_name = "T")]
         name: Name,
     },
@@ -93,11 +101,13 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub enum TokenVerb {
     /// Those of a tenant; of operators if none is named.
+    #[command(after_help = TOKEN_EXAMPLES)]
     List {
         #[command(flatten)]
         whose: Whose,
     },
     /// Prints the token's text on stdout, this once, and nothing else there.
+    #[command(after_help = TOKEN_EXAMPLES)]
     Create {
         /// The tenant whose things it may read or deploy.
         #[arg(long, value_name = "T", required_unless_present = "operator", requires = "scope")]
@@ -111,6 +121,7 @@ pub enum TokenVerb {
         #[arg(long, value_name = "L")]
         label: String,
     },
+    #[command(after_help = TOKEN_EXAMPLES)]
     Revoke {
         #[arg(value_name = "ID")]
         id: String,
@@ -127,12 +138,15 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub enum RouteVerb {
+    #[command(after_help = ROUTE_EXAMPLES)]
     List {
         #[command(flatten)]
         whose: Whose,
     },
     /// Makes a route, or changes the one of that name.
+    #[command(after_help = ROUTE_EXAMPLES)]
     Put(Box<RoutePutArgs>),
+    #[command(after_help = ROUTE_EXAMPLES)]
     Delete {
         #[arg(value_name = "NAME")]
         name: Name,
@@ -185,11 +199,13 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub enum SecretVerb {
     /// Their names; no value ever comes back.
+    #[command(after_help = SECRET_EXAMPLES)]
     List {
         #[command(flatten)]
         whose: Whose,
     },
     /// The value comes on stdin, by --file, or is asked for; one line end after it is left out.
+    #[command(after_help = SECRET_EXAMPLES)]
     Put {
         #[arg(value_name = "NAME")]
         name: Name,
@@ -198,6 +214,7 @@ pub enum SecretVerb {
         #[arg(long, value_name = "F")]
         file: Option<PathBuf>,
     },
+    #[command(after_help = SECRET_EXAMPLES)]
     Delete {
         #[arg(value_name = "NAME")]
         name: Name,

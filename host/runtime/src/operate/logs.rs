@@ -45,6 +45,9 @@ pub fn follow(client: &Client, args: &LogsArgs, as_json: bool) -> Outcome<()> {
 
 /// `07:46:34.012 info  call c7 generation 2: got keys 12# (src/lib.rs:40)`.
 fn shown(line: &Value) -> String {
+    if let Some(dropped) = line["dropped"].as_u64() {
+        return format!("-- {dropped} lines came faster than they were read, and are lost --");
+    }
     let at = line["at_ms"].as_u64().map(time_of_day).unwrap_or_default();
     // Where the host speaks of the bot there is no place.
     let place = match (line["file"].as_str(), line["line"].as_u64()) {
@@ -70,5 +73,6 @@ mod tests {
         line["message"] = "\u{1b}]0;title\u{7}".into();
         let told = shown(&line);
         assert!(!told.contains(['\u{1b}', '\u{7}', '(']), "{told:?}");
+        assert!(shown(&json!({"dropped": 12})).contains("12 lines"));
     }
 }

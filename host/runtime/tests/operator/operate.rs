@@ -2,7 +2,7 @@
 //! are in `tests/tenants`.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -33,12 +33,14 @@ impl Scripted {
             for answer in answers {
                 let Ok((stream, _)) = listener.accept() else { return };
                 stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+                let socket = stream.try_clone().unwrap();
                 let mut stream = wrap(stream);
                 let is_hasty = answer.starts_with("HTTP/1.1 413");
                 let mut request = read_request(&mut *stream, !is_hasty);
                 let _ = stream.write_all(answer.as_bytes());
                 if is_hasty {
                     // Whatever comes all the same.
+                    socket.shutdown(Shutdown::Write).unwrap();
                     let mut rest = Vec::new();
                     let _ = stream.read_to_end(&mut rest);
                     request.push_str(&String::from_utf8_lossy(&rest));

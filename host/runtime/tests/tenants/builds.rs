@@ -102,6 +102,10 @@ fn a_component_that_is_none_is_refused_in_one_line_and_changes_nothing() {
     let told = host.refused("deploy none.wasm --tenant acme --name menu --activate");
     let why = told.lines().last().unwrap();
     assert!(why.starts_with("patchbay: The component was refused (422): "), "{told}");
+    // A byte more than the host takes: it is not even sent.
+    std::fs::File::create(host.file("large.wasm")).unwrap().set_len((64 << 20) + 1).unwrap();
+    let told = host.refused("deploy large.wasm --tenant acme --name menu --activate");
+    assert!(told.starts_with("patchbay: The body is too large (413): "), "{told}");
     assert_eq!(host.json("plugins --tenant acme --name menu"), before);
     assert_eq!(host.call("100")["status"], 200);
     host.stop();
