@@ -184,7 +184,9 @@ fn of_many_calls_that_move_together_none_loses_a_frame() {
     };
     for _ in 0..3 {
         plane.activate(LivePolicy::Move, None);
-        (0..5).for_each(|_| drop(all_answer(&mut plane, &mut lines)));
+        for _ in 0..5 {
+            all_answer(&mut plane, &mut lines);
+        }
     }
     let generation = plane.generation.number;
     let is_there =
