@@ -66,6 +66,8 @@ pub struct Turn {
     pub used: Used,
     /// After so long the next event or frame waits for the next turn: others stand behind this bot.
     pub patience: Duration,
+    /// A bot of the same build has just overstayed in this batch.
+    pub suspect: bool,
 }
 
 /// Where a bot is run.

@@ -84,6 +84,7 @@ fn idle_lane(plane: &mut Plane, calls: usize) -> (Lane, Vec<Arc<Enlisted>>) {
     let lines: Vec<Line> = (0..calls).map(|_| plane.begin("good", "{}")).collect();
     let bots: Vec<Arc<Enlisted>> = lines.iter().map(|line| seat_of(plane, line)).collect();
     bots.iter().for_each(|bot| lane.enlist(Arc::clone(bot)));
+    assert!(lane.next_bot().is_none(), "they have come, and nobody is woken");
     (lane, bots)
 }
 
@@ -111,6 +112,24 @@ fn the_phase_that_has_waited_longest_is_run_first() {
     };
     assert_eq!(run(&[8]), [8]);
     assert_eq!(run(&[0, 1, 9]), [9, 0, 1]);
+}
+
+#[test]
+fn of_bots_of_one_build_that_overstay_in_one_batch_the_lane_pays_for_the_first() {
+    let mut plane = Plane::new();
+    let mut loops = lines(&mut plane, "loop-in-frame", 4);
+    let suspects = |lane: &Lane| std::iter::from_fn(|| lane.next_bot()).filter(|(.., turn)| turn.suspect).count();
+    let lane = Lane::new(Arc::clone(&plane.bots.slow));
+    loops.iter().for_each(|line| lane.enlist(seat_of(&plane, line)));
+    assert!(lane.next_bot().is_none());
+    (0..4).for_each(|phase| lane.wake(phase));
+    assert!(lane.next_bot().is_some());
+    lane.hand_over(0);
+    assert_eq!(suspects(&lane), 3, "the others of this batch run beside the lane");
+    (0..4).for_each(|phase| lane.wake(phase));
+    assert_eq!(suspects(&lane), 0, "in the next one they are as good as any");
+    loops.iter_mut().for_each(|line| line.frame(0));
+    plane.wake_until("their answers", || loops.iter().all(|line| line.answered(0)));
 }
 
 #[test]
@@ -232,7 +251,7 @@ fn a_call_that_is_closed_while_its_bot_starts_leaves_nobody_in_the_lane() {
     }
     let lane = Arc::clone(&plane.bots.lanes()[0]);
     let began = Instant::now();
-    until("an empty lane", || lane.phases.iter().all(|bots| lock(bots).is_empty()));
+    until("an empty lane", || lane.population.iter().all(|bots| bots.load(std::sync::atomic::Ordering::Relaxed) == 0));
     assert!(began.elapsed() < Duration::from_secs(30));
     assert!(lane.promised.iter().all(|calls| calls.load(std::sync::atomic::Ordering::Relaxed) == 0));
 }

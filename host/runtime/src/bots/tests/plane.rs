@@ -237,7 +237,7 @@ impl Plane {
     /// One turn of the bot as at that time, by whoever has it now.
     pub fn turn_at(&self, line: &Line, now: Instant) {
         let bot = Arc::clone(&self.bots.seats[&line.call].bot);
-        let turn = Turn { woken: now, used: Used::default(), patience: Duration::from_secs(10) };
+        let turn = Turn { woken: now, used: Used::default(), patience: Duration::from_secs(10), suspect: false };
         bot.cell.enter().run(now, turn, &mut |report| bot.tell(report));
     }
 

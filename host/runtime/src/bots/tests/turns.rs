@@ -14,7 +14,7 @@ use crate::bots::operations::DIGITS_MAX;
 fn enter(plane: &Plane, line: &Line, report: &mut dyn FnMut(Report)) {
     let cell = Arc::clone(&plane.bots.seats[&line.call].bot.cell);
     let now = Instant::now();
-    let turn = Turn { woken: now, used: Used::default(), patience: Duration::from_secs(10) };
+    let turn = Turn { woken: now, used: Used::default(), patience: Duration::from_secs(10), suspect: false };
     cell.enter().run(now, turn, report);
 }
 
