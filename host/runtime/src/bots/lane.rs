@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::cell::{BotCell, Place, Turn};
 use super::errands::Errand;
-use super::late::Used;
+use super::late::OVERSTAY;
 use super::slow_lane::SlowLane;
 use super::{Enlisted, GUEST_STACK_BYTES, PHASES, priority};
 
@@ -70,7 +70,8 @@ struct Batch {
     next: usize,
     left: u32,
     woken: Instant,
-    used: Used,
+    /// Guest CPU so far.
+    used: Duration,
 }
 
 impl Lane {
@@ -101,7 +102,7 @@ impl Lane {
             next: 0,
             left: 0,
             woken: now,
-            used: Used::default(),
+            used: Duration::ZERO,
         };
         Self {
             population: std::array::from_fn(|_| AtomicUsize::new(0)),
@@ -182,15 +183,11 @@ impl Lane {
         if self.holder.load(Ordering::Acquire) != seat {
             return;
         }
-        lock(&self.batch).suspect_last();
+        lock(&self.batch).note_overstay();
         let Some(successor) = helm.spares.pop() else {
             helm.stuck = true;
             return;
         };
-        {
-            let used = &mut lock(&self.batch).used;
-            used.before = used.so_far();
-        }
         self.holder.store(successor, Ordering::Release);
         drop(helm);
         priority::lower_for_overstay();
@@ -202,10 +199,10 @@ impl Lane {
         priority::frame_worker();
         let mut helm = lock(&self.helm);
         let came = match (self.holder.load(Ordering::Acquire) == seat, helm.stuck) {
-            (true, _) => Return::StillHolds,
+            (true, _) => Return::Holds,
             (false, true) => {
                 self.holder.store(seat, Ordering::Release);
-                Return::HoldsAgain
+                Return::Holds
             }
             (false, false) => {
                 helm.spares.push(seat);
@@ -229,7 +226,6 @@ impl Lane {
     /// Runs batches until none waits, or until the lane was handed over while a guest ran. A bot moves when nobody waits for
     /// a turn, so that whatever its new build does stands before no frame of that moment; and whoever is woken meanwhile goes first.
     fn work_as_holder(&self, seat: usize) {
-        self.begin_holding();
         loop {
             let next = self.next_bot();
             let moving = if next.is_none() { lock(&self.moving).pop_front() } else { None };
@@ -246,8 +242,7 @@ impl Lane {
             let overstayed = WORKPLACE.replace(Workplace::Elsewhere) != here;
             if overstayed {
                 match self.come_back(seat) {
-                    Return::StillHolds => {}
-                    Return::HoldsAgain => self.begin_holding(),
+                    Return::Holds => {}
                     Return::Spare => return,
                 }
             }
@@ -264,8 +259,11 @@ impl Lane {
         }
         // Somebody inside means that the slow lane or a move has it just now: its frames wait in the ring.
         let Some(mut inside) = bot.cell.try_enter() else { return };
-        inside.run(now, turn, &mut |report| bot.tell(report));
+        let used = inside.run(now, turn, &mut |report| bot.tell(report));
         bot.cell.note_pace(&inside);
+        if !used.is_zero() && self.is_held_here() {
+            lock(&self.batch).used += used;
+        }
         if bot.cell.has_incoming() {
             let mut moving = lock(&self.moving);
             if !moving.iter().any(|other| Arc::ptr_eq(other, bot)) {
@@ -283,10 +281,9 @@ impl Lane {
         bot.cell.move_bot(&mut inside, Instant::now(), &bot.script, &mut |report| bot.tell(report));
     }
 
-    /// The rest of the batch is this thread's: what was used of it before stays on its account.
-    fn begin_holding(&self) {
-        let used = &mut lock(&self.batch).used;
-        *used = Used::begin(used.before);
+    /// Whether the thread that runs a guest here still holds the lane: what an overstaying one uses after that costs nobody's turn.
+    fn is_held_here(&self) -> bool {
+        matches!(WORKPLACE.get(), Workplace::Seat { seat, overstayed: false, .. } if self.holder.load(Ordering::Acquire) == seat)
     }
 
     /// The bot to run next, and under which conditions.
@@ -297,7 +294,7 @@ impl Lane {
         loop {
             if batch.left == 0 {
                 batch.left = self.pending.swap(0, Ordering::AcqRel);
-                (batch.woken, batch.used) = (now, Used::begin(Duration::ZERO));
+                (batch.woken, batch.used) = (now, Duration::ZERO);
                 batch.suspects.clear();
                 batch.phase = batch.following_phase()?;
                 batch.next = 0;
@@ -305,7 +302,7 @@ impl Lane {
             if let Some(bot) = batch.phases[batch.phase].get(batch.next).cloned() {
                 batch.next += 1;
                 let suspect = batch.suspects.contains(&bot.key);
-                let turn = Turn { woken: batch.woken, used: batch.used, patience: PATIENCE, suspect };
+                let turn = Turn { woken: batch.woken, others: batch.used, patience: PATIENCE, suspect };
                 return Some((bot, now, turn));
             }
             batch.left &= !(1 << batch.phase);
@@ -316,8 +313,7 @@ impl Lane {
 }
 
 enum Return {
-    StillHolds,
-    HoldsAgain,
+    Holds,
     Spare,
 }
 
@@ -345,7 +341,8 @@ impl Batch {
     }
 
     /// The bot that was given out last overstays.
-    fn suspect_last(&mut self) {
+    fn note_overstay(&mut self) {
+        self.used += OVERSTAY;
         let last = self.next.checked_sub(1).and_then(|at| self.phases[self.phase].get(at));
         if self.left != 0
             && let Some(bot) = last

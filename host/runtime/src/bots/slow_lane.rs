@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use super::cell::{Place, Turn};
 use super::lane::lock;
-use super::late::Used;
 use super::{Enlisted, GUEST_STACK_BYTES, priority};
 
 /// The first one takes only bots that prove themselves. Of the rest, so many may be stuck at once before others of their kind wait.
@@ -100,7 +99,7 @@ impl SlowLane {
     fn run(&self, bot: &Arc<Enlisted>, queued: Instant) {
         bot.cell.release_queue();
         let Some(mut inside) = bot.cell.try_enter() else { return };
-        let turn = Turn { woken: queued, used: Used::begin(Duration::ZERO), patience: PATIENCE, suspect: false };
+        let turn = Turn { woken: queued, others: Duration::ZERO, patience: PATIENCE, suspect: false };
         let now = Instant::now();
         inside.run(now, turn, &mut |report| bot.tell(report));
         bot.cell.note_pace(&inside);

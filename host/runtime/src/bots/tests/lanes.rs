@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use call::{BotAct, StartFailure};
 
 use super::plane::{self, Line, PROMPT, Plane, until};
-use crate::bots::cell::Place;
+use crate::bots::cell::{Place, Turn};
 use crate::bots::lane::{LANE_THREADS, Lane, lock};
-use crate::bots::priority::thread_cpu;
+use crate::bots::late::OVERSTAY;
 use crate::bots::{BotPlaneEvent, Enlisted};
 
 /// The ticks from which on `misbehave` misbehaves in its frames.
@@ -133,18 +133,27 @@ fn of_bots_of_one_build_that_overstay_in_one_batch_the_lane_pays_for_the_first()
 }
 
 #[test]
-fn what_neighbours_have_used_of_the_processor_is_known_and_waiting_is_not_use() {
-    let (lane, _bots) = idle_lane(&mut Plane::new(), 11);
-    let used = || lane.next_bot().map(|(.., turn)| turn.used.so_far());
+fn what_neighbours_have_used_is_known_to_those_behind_them_and_forgotten_with_the_batch() {
+    let mut plane = Plane::new();
+    let (lane, _bots) = idle_lane(&mut plane, 11);
+    let mut slow = plane.call("never-takes-digits");
+    slow.press('1');
+    let used = {
+        let seat = seat_of(&plane, &slow);
+        let mut bot = seat.cell.enter();
+        let turn = Turn { woken: Instant::now(), others: Duration::ZERO, patience: Duration::ZERO, suspect: false };
+        bot.run(Instant::now(), turn, &mut |_| {})
+    };
+    assert!(used > Duration::from_millis(1), "{used:?}");
+    let others = || lane.next_bot().map(|(.., turn)| turn.others);
     lane.wake(0);
-    assert!(used().unwrap() < Duration::from_millis(5));
-    let began = thread_cpu();
-    while thread_cpu() - began < Duration::from_millis(20) {}
-    std::thread::sleep(Duration::from_millis(100));
-    let second = used().unwrap();
-    assert!((Duration::from_millis(20)..Duration::from_millis(60)).contains(&second), "{second:?}");
+    assert_eq!(others(), Some(Duration::ZERO));
+    // It is handed over while the first one is inside.
+    lane.hand_over(0);
+    assert_eq!(others(), Some(OVERSTAY));
+    assert_eq!(others(), None);
     lane.wake(0);
-    assert!(used().unwrap() < Duration::from_millis(5), "the next batch begins anew");
+    assert_eq!(others(), Some(Duration::ZERO), "the next batch begins anew");
 }
 
 #[test]

@@ -11,7 +11,6 @@ use plugin::{Engine, FrameKind, Generation, Limits};
 use tokio::sync::mpsc;
 
 use crate::bots::cell::Turn;
-use crate::bots::late::Used;
 use crate::bots::{Allowance, BotPlaneEvent, Bots, FromCaller, LivePolicy, MediaEnds, PHASES, Pressed};
 
 /// Only a hang takes as long.
@@ -237,7 +236,7 @@ impl Plane {
     /// One turn of the bot as at that time, by whoever has it now.
     pub fn turn_at(&self, line: &Line, now: Instant) {
         let bot = Arc::clone(&self.bots.seats[&line.call].bot);
-        let turn = Turn { woken: now, used: Used::default(), patience: Duration::from_secs(10), suspect: false };
+        let turn = Turn { woken: now, others: Duration::ZERO, patience: Duration::from_secs(10), suspect: false };
         bot.cell.enter().run(now, turn, &mut |report| bot.tell(report));
     }
 
