@@ -14,6 +14,10 @@ const FRAMES_PER_SAMPLE: u32 = 17;
 /// Epochs that pass before a call is looked at: with two, at least one whole epoch has passed.
 pub(crate) const EPOCHS_BEFORE_FIRST_LOOK: u64 = 2;
 
+/// What a call can have used before its first epoch fires, and so what is counted of that time. Where the CPU clock says more, a hypervisor
+/// took the processor away in the middle and the clock did not notice: that is nobody's quota.
+const QUICK_MAX: Duration = Duration::from_millis(EPOCHS_BEFORE_FIRST_LOOK);
+
 #[derive(Debug)]
 pub(crate) struct Meter {
     run: Run,
@@ -118,8 +122,9 @@ impl Meter {
         };
         // What follows the first epoch is always measured, so only what precedes it is scaled up.
         let weight = if frame { FRAMES_PER_SAMPLE } else { 1 };
-        self.guest_time += quick * weight + slow;
-        self.measured_time += quick + slow;
+        let counted = quick.min(QUICK_MAX);
+        self.guest_time += counted * weight + slow;
+        self.measured_time += counted + slow;
         self.spent_in_tick += quick + slow;
     }
 
@@ -211,6 +216,23 @@ mod tests {
         let used = each * frames;
         assert!(meter.guest_time() > used * 9 / 10, "{:?} of {used:?}", meter.guest_time());
         assert!(meter.guest_time() < used * 2, "{:?} of {used:?}", meter.guest_time());
+    }
+
+    #[test]
+    fn of_the_time_before_the_first_epoch_two_ms_are_counted_at_most_and_of_what_follows_all() {
+        for overstays in [false, true] {
+            let mut meter = Meter::default();
+            meter.enter(LIMIT);
+            burn(Duration::from_millis(8));
+            if overstays {
+                meter.on_epoch();
+                burn(Duration::from_millis(5));
+            }
+            meter.leave();
+            let least = if overstays { 7 } else { 2 };
+            let (counted, least) = (meter.guest_time(), Duration::from_millis(least));
+            assert!(counted >= least && counted < least + Duration::from_millis(6), "{counted:?}");
+        }
     }
 
     #[test]

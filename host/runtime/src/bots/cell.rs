@@ -12,7 +12,7 @@ use call::{BotAct, BotStats};
 
 use super::fallback::Prompt;
 use super::lane::lock;
-use super::late::{self, Used};
+use super::late;
 use super::lives::{Restarts, Saves};
 use super::moves::{Frozen, Incoming};
 use super::operations::Operations;
@@ -62,10 +62,12 @@ pub type Tell<'a> = &'a mut dyn FnMut(Report);
 pub struct Turn {
     /// When its batch began.
     pub woken: Instant,
-    /// Processor time of the batch, its other bots' most of all.
-    pub used: Used,
+    /// Guest CPU of the bots before it in its batch.
+    pub others: Duration,
     /// After so long the next event or frame waits for the next turn: others stand behind this bot.
     pub patience: Duration,
+    /// A bot of the same build has just overstayed in this batch.
+    pub suspect: bool,
 }
 
 /// Where a bot is run.
@@ -112,6 +114,8 @@ pub struct Bot {
     /// The instance before this one, for a second after a move.
     pub(super) frozen: Option<Box<Frozen>>,
     pub stats: BotStats,
+    /// Guest CPU of this turn.
+    pub(super) used: Duration,
     out: Box<Frame>,
 }
 
@@ -148,6 +152,7 @@ impl BotCell {
             quota,
             frozen: None,
             stats,
+            used: Duration::ZERO,
             out: Box::new([0; 160]),
         };
         let place = AtomicU8::new(bot.place() as u8);
@@ -286,8 +291,11 @@ impl Bot {
 
     /// One tick: what is due becomes events, the events and then the frames are handed to the guest.
     /// A panic of the host's own in here costs this bot, not the worker.
-    pub fn run(&mut self, now: Instant, turn: Turn, tell: Tell) {
+    /// Returns the guest CPU that it used, as far as the meter saw it.
+    pub fn run(&mut self, now: Instant, turn: Turn, tell: Tell) -> Duration {
+        self.used = Duration::ZERO;
         self.guarded(tell, |bot, tell| bot.take_turn(now, turn, tell));
+        self.used
     }
 
     pub(super) fn guarded(&mut self, tell: Tell, run: impl FnOnce(&mut Self, Tell)) {
@@ -315,6 +323,7 @@ impl Bot {
         let (measured_before, frames_before) = (self.measured_time(), self.stats.frames);
         let outcome = self.take_digits().and_then(|()| self.run_guest(now, turn).map_err(Ended::Fault));
         let measured = self.measured_time().saturating_sub(measured_before);
+        self.used = measured;
         let frames = u32::try_from(self.stats.frames - frames_before).unwrap_or(u32::MAX);
         self.count_cpu(now);
         // Frames that had waited are ticks of their own.
@@ -441,8 +450,7 @@ impl Bot {
             // What was kept from before the answer was due when nobody waited for it.
             if finished > frame.due && frame.due > answered_at {
                 let budget = frame.due.saturating_duration_since(turn.woken);
-                let others = turn.used.so_far().saturating_sub(used);
-                late::count(&mut self.stats.late_answers, used, others, budget);
+                late::count(&mut self.stats.late_answers, used, turn.others, budget);
             }
             if answer == FrameAnswer::Frame {
                 // A full ring means that nothing departs any more: the media thread is gone or the call held.

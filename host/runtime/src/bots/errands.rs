@@ -25,6 +25,8 @@ const PROOF: Duration = FROZEN.saturating_add(Duration::from_millis(200));
 
 pub enum Errand {
     Discard(Box<Instance>),
+    /// What is left of a call.
+    Forget(Arc<Enlisted>),
     Restart {
         bot: Arc<Enlisted>,
         after: Duration,
@@ -95,6 +97,7 @@ impl Errands {
     fn take(&mut self, errand: Errand, now: Instant) {
         match errand {
             Errand::Discard(instance) => drop(instance),
+            Errand::Forget(bot) => drop(bot),
             Errand::Restart { bot, after, why } => self.later.push((now + after, Later::Restart { bot, why })),
             Errand::Move { bot, target } => self.order(bot, target),
             Errand::Tried { bot, result } => self.note_try(&bot, result, now),

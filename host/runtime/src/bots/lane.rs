@@ -10,12 +10,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, mpsc};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::cell::{BotCell, Place, Turn};
-use super::late::Used;
+use super::errands::Errand;
+use super::late::OVERSTAY;
 use super::slow_lane::SlowLane;
 use super::{Enlisted, GUEST_STACK_BYTES, PHASES, priority};
 
@@ -25,9 +26,11 @@ pub const LANE_THREADS: usize = 8;
 const PATIENCE: Duration = super::cell::FAST_TICK_MAX;
 
 pub struct Lane {
-    pub(super) phases: [Mutex<Vec<Arc<Enlisted>>>; PHASES],
-    /// Bots per phase, so that a media thread wakes nobody for nothing.
-    population: [AtomicUsize; PHASES],
+    /// Bots per phase, so that a media thread wakes nobody for nothing. Stored by the lane's own threads.
+    pub(super) population: [AtomicUsize; PHASES],
+    /// Who comes and goes. A channel, because threads of low priority come here: one that was set aside while it holds a lock
+    /// would hold up the whole lane.
+    changes: mpsc::Sender<Change>,
     /// One bit for each phase that waits to be run.
     pending: AtomicU32,
     /// Calls per phase, those included whose bot has not started yet.
@@ -36,9 +39,10 @@ pub struct Lane {
     holder: AtomicUsize,
     pub(super) helm: Mutex<Helm>,
     threads: OnceLock<Vec<Thread>>,
+    /// Only the lane's own threads look here; so with `moving` and `helm`.
     batch: Mutex<Batch>,
     pub slow: Arc<SlowLane>,
-    /// Bots that are to move, once nobody waits for their turn. Only the lane's own threads look here.
+    /// Bots that are to move, once nobody waits for their turn.
     moving: Mutex<VecDeque<Arc<Enlisted>>>,
     stop: AtomicBool,
 }
@@ -51,13 +55,23 @@ pub(super) struct Helm {
     stuck: bool,
 }
 
-/// What is left of the phases being run.
+enum Change {
+    Enlist(Arc<Enlisted>),
+    Discharge(Arc<Enlisted>),
+}
+
+/// The lane's bots, and what is left of the phases being run.
 struct Batch {
+    phases: [Vec<Arc<Enlisted>>; PHASES],
+    changes: mpsc::Receiver<Change>,
+    /// Keys of bots that overstayed in this batch.
+    suspects: Vec<String>,
     phase: usize,
     next: usize,
     left: u32,
     woken: Instant,
-    used: Used,
+    /// Guest CPU so far.
+    used: Duration,
 }
 
 impl Lane {
@@ -79,10 +93,20 @@ impl Lane {
     /// Without its threads.
     pub(super) fn new(slow: Arc<SlowLane>) -> Self {
         let now = Instant::now();
-        let batch = Batch { phase: PHASES - 1, next: 0, left: 0, woken: now, used: Used::default() };
+        let (changes, changed) = mpsc::channel();
+        let batch = Batch {
+            phases: Default::default(),
+            changes: changed,
+            suspects: Vec::new(),
+            phase: PHASES - 1,
+            next: 0,
+            left: 0,
+            woken: now,
+            used: Duration::ZERO,
+        };
         Self {
-            phases: std::array::from_fn(|_| Mutex::new(Vec::new())),
             population: std::array::from_fn(|_| AtomicUsize::new(0)),
+            changes,
             promised: std::array::from_fn(|_| AtomicUsize::new(0)),
             pending: AtomicU32::new(0),
             holder: AtomicUsize::new(0),
@@ -113,22 +137,26 @@ impl Lane {
     }
 
     pub fn enlist(&self, bot: Arc<Enlisted>) {
-        let mut bots = lock(&self.phases[bot.phase]);
-        bots.push(bot.clone());
-        self.population[bot.phase].store(bots.len(), Ordering::Relaxed);
+        self.change(Change::Enlist(bot));
     }
 
-    /// The bots behind it move up by one, also in a batch that is being run: none of them misses its turn.
+    /// It may have one more turn; what is left of it does nothing there.
     pub fn discharge(&self, bot: &Arc<Enlisted>) {
-        let mut batch = lock(&self.batch);
-        let mut bots = lock(&self.phases[bot.phase]);
-        if let Some(index) = bots.iter().position(|other| Arc::ptr_eq(other, bot)) {
-            bots.remove(index);
-            if batch.left != 0 && batch.phase == bot.phase && index < batch.next {
-                batch.next -= 1;
-            }
+        self.change(Change::Discharge(Arc::clone(bot)));
+    }
+
+    /// Taken up by the holder at once, not only when a media thread has something for it: nothing of an ended call stays.
+    fn change(&self, change: Change) {
+        // The receiver is the lane's own.
+        let _ = self.changes.send(change);
+        self.unpark(self.holder.load(Ordering::Acquire));
+    }
+
+    fn take_changes(&self, batch: &mut Batch) {
+        while let Ok(change) = batch.changes.try_recv() {
+            let phase = batch.take(change);
+            self.population[phase].store(batch.phases[phase].len(), Ordering::Relaxed);
         }
-        self.population[bot.phase].store(bots.len(), Ordering::Relaxed);
     }
 
     /// Called by the media thread once a phase's packets are read. Cost: two atomics and at most one futex wake.
@@ -155,14 +183,11 @@ impl Lane {
         if self.holder.load(Ordering::Acquire) != seat {
             return;
         }
+        lock(&self.batch).note_overstay();
         let Some(successor) = helm.spares.pop() else {
             helm.stuck = true;
             return;
         };
-        {
-            let used = &mut lock(&self.batch).used;
-            used.before = used.so_far();
-        }
         self.holder.store(successor, Ordering::Release);
         drop(helm);
         priority::lower_for_overstay();
@@ -174,10 +199,10 @@ impl Lane {
         priority::frame_worker();
         let mut helm = lock(&self.helm);
         let came = match (self.holder.load(Ordering::Acquire) == seat, helm.stuck) {
-            (true, _) => Return::StillHolds,
+            (true, _) => Return::Holds,
             (false, true) => {
                 self.holder.store(seat, Ordering::Release);
-                Return::HoldsAgain
+                Return::Holds
             }
             (false, false) => {
                 helm.spares.push(seat);
@@ -201,7 +226,6 @@ impl Lane {
     /// Runs batches until none waits, or until the lane was handed over while a guest ran. A bot moves when nobody waits for
     /// a turn, so that whatever its new build does stands before no frame of that moment; and whoever is woken meanwhile goes first.
     fn work_as_holder(&self, seat: usize) {
-        self.begin_holding();
         loop {
             let next = self.next_bot();
             let moving = if next.is_none() { lock(&self.moving).pop_front() } else { None };
@@ -218,8 +242,7 @@ impl Lane {
             let overstayed = WORKPLACE.replace(Workplace::Elsewhere) != here;
             if overstayed {
                 match self.come_back(seat) {
-                    Return::StillHolds => {}
-                    Return::HoldsAgain => self.begin_holding(),
+                    Return::Holds => {}
                     Return::Spare => return,
                 }
             }
@@ -228,13 +251,19 @@ impl Lane {
 
     fn run(&self, bot: &Arc<Enlisted>, now: Instant, turn: Turn) {
         match bot.cell.place() {
+            // Another of its kind has just overstayed. This one runs beside the lane for once: alike bots that loop in the same tick
+            // cost the lane one overstay, not one each.
+            Place::Lane if turn.suspect => return self.slow.queue(bot, Place::SetAside),
             Place::Lane => {}
             slow => return self.slow.queue(bot, slow),
         }
         // Somebody inside means that the slow lane or a move has it just now: its frames wait in the ring.
         let Some(mut inside) = bot.cell.try_enter() else { return };
-        inside.run(now, turn, &mut |report| bot.tell(report));
+        let used = inside.run(now, turn, &mut |report| bot.tell(report));
         bot.cell.note_pace(&inside);
+        if !used.is_zero() && self.is_held_here() {
+            lock(&self.batch).used += used;
+        }
         if bot.cell.has_incoming() {
             let mut moving = lock(&self.moving);
             if !moving.iter().any(|other| Arc::ptr_eq(other, bot)) {
@@ -252,26 +281,29 @@ impl Lane {
         bot.cell.move_bot(&mut inside, Instant::now(), &bot.script, &mut |report| bot.tell(report));
     }
 
-    /// The rest of the batch is this thread's: what was used of it before stays on its account.
-    fn begin_holding(&self) {
-        let used = &mut lock(&self.batch).used;
-        *used = Used::begin(used.before);
+    /// Whether the thread that runs a guest here still holds the lane: what an overstaying one uses after that costs nobody's turn.
+    fn is_held_here(&self) -> bool {
+        matches!(WORKPLACE.get(), Workplace::Seat { seat, overstayed: false, .. } if self.holder.load(Ordering::Acquire) == seat)
     }
 
     /// The bot to run next, and under which conditions.
     pub(super) fn next_bot(&self) -> Option<(Arc<Enlisted>, Instant, Turn)> {
-        let mut batch = lock(&self.batch);
+        let batch = &mut *lock(&self.batch);
+        self.take_changes(batch);
         let now = Instant::now();
         loop {
             if batch.left == 0 {
                 batch.left = self.pending.swap(0, Ordering::AcqRel);
-                (batch.woken, batch.used) = (now, Used::begin(Duration::ZERO));
+                (batch.woken, batch.used) = (now, Duration::ZERO);
+                batch.suspects.clear();
                 batch.phase = batch.following_phase()?;
                 batch.next = 0;
             }
-            if let Some(bot) = lock(&self.phases[batch.phase]).get(batch.next).cloned() {
+            if let Some(bot) = batch.phases[batch.phase].get(batch.next).cloned() {
                 batch.next += 1;
-                return Some((bot, now, Turn { woken: batch.woken, used: batch.used, patience: PATIENCE }));
+                let suspect = batch.suspects.contains(&bot.key);
+                let turn = Turn { woken: batch.woken, others: batch.used, patience: PATIENCE, suspect };
+                return Some((bot, now, turn));
             }
             batch.left &= !(1 << batch.phase);
             batch.phase = batch.following_phase().unwrap_or(batch.phase);
@@ -281,12 +313,44 @@ impl Lane {
 }
 
 enum Return {
-    StillHolds,
-    HoldsAgain,
+    Holds,
     Spare,
 }
 
 impl Batch {
+    /// Carries it out; which phase it was in. The bots behind one that leaves move up by one, also in a batch that is being run:
+    /// none of them misses its turn.
+    fn take(&mut self, change: Change) -> usize {
+        let (Change::Enlist(bot) | Change::Discharge(bot)) = &change;
+        let phase = bot.phase;
+        let bots = &mut self.phases[phase];
+        match change {
+            Change::Enlist(bot) => bots.push(bot),
+            Change::Discharge(bot) => {
+                if let Some(index) = bots.iter().position(|other| Arc::ptr_eq(other, &bot)) {
+                    let left = bots.remove(index);
+                    if self.left != 0 && self.phase == phase && index < self.next {
+                        self.next -= 1;
+                    }
+                    // Perhaps the last of the call: its memory is not given back here.
+                    bot.errands.run(Errand::Forget(left));
+                }
+            }
+        }
+        phase
+    }
+
+    /// The bot that was given out last overstays.
+    fn note_overstay(&mut self) {
+        self.used += OVERSTAY;
+        let last = self.next.checked_sub(1).and_then(|at| self.phases[self.phase].get(at));
+        if self.left != 0
+            && let Some(bot) = last
+        {
+            self.suspects.push(bot.key.clone());
+        }
+    }
+
     /// Of the phases that are left the one that has waited longest: the first after that which was run last.
     fn following_phase(&self) -> Option<usize> {
         (1..=PHASES).map(|step| (self.phase + step) % PHASES).find(|phase| self.left & (1 << phase) != 0)

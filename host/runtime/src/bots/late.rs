@@ -1,32 +1,12 @@
-//! Late answers, and who is to blame for each.
+//! Late answers, and who is to blame for each. Blamed are guests for what they were seen to use: time that the host's threads were not given
+//! the processor, or that a hypervisor took from them in the middle (a thread's CPU clock may count that), is the host's affair.
 
 use std::time::Duration;
 
 use call::LateAnswers;
 
-use super::priority::thread_cpu;
-
-/// Processor time of one batch. Read only when an answer is late, so that it can be exact: what a thread waited for the processor is
-/// nobody's doing, and estimates would blame the wrong one.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Used {
-    /// By the threads that ran the batch before this one.
-    pub before: Duration,
-    /// This thread's CPU clock when it began.
-    cpu_began: Duration,
-}
-
-impl Used {
-    /// Called on the thread that runs the batch from now on. Cost: a system call.
-    pub fn begin(before: Duration) -> Self {
-        Self { before, cpu_began: thread_cpu() }
-    }
-
-    /// Called on the same thread.
-    pub fn so_far(&self) -> Duration {
-        self.before + thread_cpu().saturating_sub(self.cpu_began)
-    }
-}
+/// What a guest that overstays costs those behind it: two epochs pass before its worker hands over.
+pub const OVERSTAY: Duration = Duration::from_millis(2);
 
 /// Why an answer was not there when its packet left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -101,6 +101,7 @@ impl Bot {
         match instance.save() {
             Ok(state) => {
                 let cost = instance.measured_time().saturating_sub(before);
+                self.used += cost;
                 if state.is_some() {
                     self.operations().note_save();
                 }
@@ -172,5 +173,54 @@ impl Bot {
         if matches!(self.running, Running::Down(_)) {
             self.give_up(why, tell);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn restarts_wait_longer_and_longer_and_the_fourth_is_none() {
+        let mut restarts = Restarts::default();
+        let now = Instant::now();
+        restarts.begin(now);
+        let waits = [(); 4].map(|()| restarts.take(now));
+        assert_eq!(waits, [Some(100 * MS), Some(400 * MS), Some(1600 * MS), None]);
+    }
+
+    #[test]
+    fn a_minute_without_a_fault_gives_them_back_and_less_does_not() {
+        let now = Instant::now();
+        for (ran, next) in [(CLEAN - MS, None), (CLEAN, Some(BACK_OFF[0]))] {
+            let mut restarts = Restarts::default();
+            restarts.begin(now);
+            assert_eq!([(); 3].map(|()| restarts.take(now)), BACK_OFF.map(Some));
+            assert_eq!(restarts.take(now + 10 * CLEAN), None, "the time that it was down is no clean time");
+            restarts.begin(now);
+            assert_eq!(restarts.take(now + ran), next);
+        }
+    }
+
+    #[test]
+    fn saves_come_every_second_less_often_where_there_is_nothing_and_where_they_cost_much() {
+        let now = Instant::now();
+        let wait = |saves: &mut Saves, state: Option<Vec<u8>>, cost| {
+            saves.note(now, state, cost);
+            saves.due.unwrap() - now
+        };
+        let mut saves = Saves::default();
+        saves.begin(now);
+        assert_eq!(saves.due, Some(now + SAVE_EVERY));
+        let waits = [(); 5].map(|()| wait(&mut saves, None, Duration::ZERO).as_secs());
+        assert_eq!(waits, [2, 4, 8, 8, 8]);
+        assert_eq!(wait(&mut saves, Some(vec![1]), MS / 10), SAVE_EVERY);
+        assert!(!saves.slow);
+        assert_eq!(wait(&mut saves, None, MS / 10), SAVE_EVERY, "it saves, but not at this moment");
+        assert_eq!(saves.state, Some(vec![1]), "what it saved before is still its last save");
+        assert_eq!(wait(&mut saves, Some(vec![2]), 5 * MS), 5 * SAVE_EVERY);
+        assert!(saves.slow);
     }
 }

@@ -227,16 +227,24 @@ struct Seat {
 
 /// Which generations have proved themselves: until one of its bots has shown enough clean ticks, a new one runs on the slow lane.
 #[derive(Default)]
-struct Proving(HashMap<String, (u64, Arc<AtomicBool>)>);
+struct Proving(HashMap<String, Vec<(u64, Arc<AtomicBool>)>>);
+
+/// So many generations of a bot are remembered: the current one, its canary, and those before.
+const GENERATIONS_REMEMBERED: usize = 4;
 
 impl Proving {
     /// One flag for all bots of a generation, set once it is proved.
     fn of(&mut self, generation: &Generation) -> Arc<AtomicBool> {
         let known = self.0.entry(generation.plugin.name().to_owned()).or_default();
-        if known.0 != generation.number {
-            *known = (generation.number, Arc::default());
+        if let Some((_, proved)) = known.iter().find(|(number, _)| *number == generation.number) {
+            return Arc::clone(proved);
         }
-        Arc::clone(&known.1)
+        if known.len() >= GENERATIONS_REMEMBERED {
+            known.remove(0);
+        }
+        let proved = Arc::default();
+        known.push((generation.number, Arc::clone(&proved)));
+        proved
     }
 }
 

@@ -485,3 +485,5 @@ fn refused(code: &'static str, message: String) -> HostError {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_change;

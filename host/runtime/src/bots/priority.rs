@@ -1,8 +1,6 @@
 //! Who goes first when the processors are busy: media threads, then frame workers, then the slow lane and starters.
 //! Raising a thread needs a privilege that the host may lack; then the order is kept by lowering the others.
 
-use std::time::Duration;
-
 /// Nice values. The media plane takes what it gets; everything else makes room.
 const MEDIA: i32 = -10;
 const FRAME_WORKER: i32 = -5;
@@ -30,14 +28,6 @@ pub fn lower_for_overstay() {
     if may_raise() {
         set(SLOW);
     }
-}
-
-/// CPU time that this thread has used.
-pub fn thread_cpu() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the clock exists on every Linux, and `time` is ours to write.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn may_raise() -> bool {

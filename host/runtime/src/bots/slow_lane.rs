@@ -6,12 +6,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::cell::{Place, Turn};
 use super::lane::lock;
-use super::late::Used;
 use super::{Enlisted, GUEST_STACK_BYTES, priority};
 
 /// The first one takes only bots that prove themselves. Of the rest, so many may be stuck at once before others of their kind wait.
@@ -20,54 +20,58 @@ const SLOW_THREADS: usize = 3;
 const PATIENCE: Duration = Duration::from_millis(20);
 
 type Waiting = VecDeque<(Arc<Enlisted>, Instant)>;
+type Queued = (Arc<Enlisted>, Place, Instant);
 
-#[derive(Default)]
+/// Only the slow lane's own threads look here.
 pub(super) struct Queues {
+    inbox: mpsc::Receiver<Queued>,
     proving: Waiting,
     set_aside: Waiting,
 }
 
 impl Queues {
     pub(super) fn take(&mut self, proving_only: bool) -> Option<(Arc<Enlisted>, Instant)> {
+        while let Ok((bot, place, queued)) = self.inbox.try_recv() {
+            let queue = if place == Place::Proving { &mut self.proving } else { &mut self.set_aside };
+            queue.push_back((bot, queued));
+        }
         let next = self.proving.pop_front();
         if proving_only { next } else { next.or_else(|| self.set_aside.pop_front()) }
     }
 }
 
 pub struct SlowLane {
+    /// A channel, because frame workers queue here: they never wait for a lock that a thread of low priority holds.
+    inbox: mpsc::Sender<Queued>,
     pub(super) queues: Mutex<Queues>,
-    /// The first thread waits for one, the others for the other.
-    proving_filled: Condvar,
-    filled: Condvar,
+    threads: OnceLock<Vec<Thread>>,
     stop: AtomicBool,
 }
 
 impl SlowLane {
     pub fn start() -> std::io::Result<Arc<Self>> {
         let lane = Arc::new(Self::new());
+        let mut threads = Vec::with_capacity(SLOW_THREADS);
         for number in 0..SLOW_THREADS {
             let worker = Arc::clone(&lane);
             let thread = std::thread::Builder::new().name(format!("bots-slow-{number}")).stack_size(GUEST_STACK_BYTES);
-            thread.spawn(move || worker.work(number == 0))?;
+            threads.push(thread.spawn(move || worker.work(number == 0))?.thread().clone());
         }
+        // Set once, here, before anything is queued.
+        let _ = lane.threads.set(threads);
         Ok(lane)
     }
 
     /// Without its threads.
     pub(super) fn new() -> Self {
-        Self {
-            queues: Mutex::default(),
-            proving_filled: Condvar::new(),
-            filled: Condvar::new(),
-            stop: AtomicBool::new(false),
-        }
+        let (inbox, received) = mpsc::channel();
+        let queues = Queues { inbox: received, proving: Waiting::new(), set_aside: Waiting::new() };
+        Self { inbox, queues: Mutex::new(queues), threads: OnceLock::new(), stop: AtomicBool::new(false) }
     }
 
     pub fn stop(&self) {
-        let _queues = lock(&self.queues);
         self.stop.store(true, Ordering::Release);
-        self.proving_filled.notify_all();
-        self.filled.notify_all();
+        self.threads.get().into_iter().flatten().for_each(Thread::unpark);
     }
 
     /// Queues a bot for one tick; it stands in the queue once at most, so the queue is bounded by the bots there are.
@@ -75,42 +79,27 @@ impl SlowLane {
         if !bot.cell.claim_queue() {
             return;
         }
-        let waiting = (Arc::clone(bot), Instant::now());
-        let mut queues = lock(&self.queues);
-        if place == Place::Proving {
-            queues.proving.push_back(waiting);
-            drop(queues);
-            self.proving_filled.notify_one();
-        } else {
-            queues.set_aside.push_back(waiting);
-            drop(queues);
-        }
-        self.filled.notify_one();
+        // The receiver is the lane's own.
+        let _ = self.inbox.send((Arc::clone(bot), place, Instant::now()));
+        let not_for_hogs = usize::from(place != Place::Proving);
+        self.threads.get().into_iter().flatten().skip(not_for_hogs).for_each(Thread::unpark);
     }
 
     fn work(&self, proving_only: bool) {
         priority::slow_worker();
-        while let Some((bot, queued)) = self.next(proving_only) {
-            self.run(&bot, queued);
-        }
-    }
-
-    fn next(&self, proving_only: bool) -> Option<(Arc<Enlisted>, Instant)> {
-        let mut queues = lock(&self.queues);
         while !self.stop.load(Ordering::Acquire) {
-            if let Some(next) = queues.take(proving_only) {
-                return Some(next);
+            let next = lock(&self.queues).take(proving_only);
+            match next {
+                Some((bot, queued)) => self.run(&bot, queued),
+                None => std::thread::park(),
             }
-            let filled = if proving_only { &self.proving_filled } else { &self.filled };
-            queues = filled.wait(queues).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
-        None
     }
 
     fn run(&self, bot: &Arc<Enlisted>, queued: Instant) {
         bot.cell.release_queue();
         let Some(mut inside) = bot.cell.try_enter() else { return };
-        let turn = Turn { woken: queued, used: Used::begin(Duration::ZERO), patience: PATIENCE };
+        let turn = Turn { woken: queued, others: Duration::ZERO, patience: PATIENCE, suspect: false };
         let now = Instant::now();
         inside.run(now, turn, &mut |report| bot.tell(report));
         bot.cell.note_pace(&inside);

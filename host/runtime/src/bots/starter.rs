@@ -19,8 +19,8 @@ use super::{BotPlaneEvent, Enlisted, GUEST_STACK_BYTES, Reports, priority};
 
 /// One for each `start` that may be stuck at once; the kernel shares the processors among them.
 const STARTER_THREADS: usize = 16;
-/// Of these so many for one bot, so that one that loops in `start` leaves room for the others.
-const STARTS_OF_ONE_BOT_MAX: usize = 4;
+/// Of these so many for one tenant, so that bots of its that loop in `start` leave room for the others'.
+const STARTS_OF_ONE_TENANT_MAX: usize = 4;
 /// Calls whose `start` has not begun. More than this, and they could not be answered in time anyway.
 const STARTS_WAITING_MAX: usize = 512;
 /// A `start` that has not begun by then is not begun at all: the call has given it up.
@@ -54,14 +54,15 @@ pub struct Start {
 }
 
 impl Job {
-    /// Whose guest it enters, if any.
-    fn bot_name(&self) -> Option<&str> {
-        match self {
-            Job::Start(start) => Some(start.generation.plugin.name()),
-            Job::Restart { bot, .. } => Some(&bot.key),
-            Job::Make { target, .. } => Some(target.generation.plugin.name()),
-            Job::Fallback { .. } | Job::Close { .. } => None,
-        }
+    /// Whose guest it enters, if any: the tenant, or the bot itself where that is the operator's own.
+    fn owner(&self) -> Option<&str> {
+        let key = match self {
+            Job::Start(start) => start.generation.plugin.name(),
+            Job::Restart { bot, .. } => &bot.key,
+            Job::Make { target, .. } => target.generation.plugin.name(),
+            Job::Fallback { .. } | Job::Close { .. } => return None,
+        };
+        Some(key.split_once('/').map_or(key, |(tenant, _)| tenant))
     }
 }
 
@@ -69,7 +70,7 @@ impl Job {
 struct Queue {
     jobs: VecDeque<Job>,
     starts_waiting: usize,
-    /// `start`s that run now, by the bot's name.
+    /// `start`s that run now, by their owner.
     starting: HashMap<String, usize>,
     stopped: bool,
 }
@@ -78,13 +79,13 @@ impl Queue {
     /// The first job that may begin. Cost: a look at each that may not, `STARTS_WAITING_MAX` at most.
     fn take(&mut self) -> Option<Job> {
         let may_begin = |job: &Job| {
-            let starting = job.bot_name().and_then(|name| self.starting.get(name));
-            starting.is_none_or(|count| *count < STARTS_OF_ONE_BOT_MAX)
+            let starting = job.owner().and_then(|name| self.starting.get(name));
+            starting.is_none_or(|count| *count < STARTS_OF_ONE_TENANT_MAX)
         };
         let at = self.jobs.iter().position(may_begin)?;
         let job = self.jobs.remove(at)?;
         self.starts_waiting -= usize::from(matches!(job, Job::Start(_)));
-        if let Some(name) = job.bot_name() {
+        if let Some(name) = job.owner() {
             *self.starting.entry(name.to_owned()).or_default() += 1;
         }
         Some(job)
@@ -156,7 +157,7 @@ impl Desk {
     fn work(&self, reports: &Reports) {
         priority::starter();
         while let Some(job) = self.next() {
-            let name = job.bot_name().map(str::to_owned);
+            let name = job.owner().map(str::to_owned);
             WORKPLACE.set(if name.is_some() { Workplace::Start } else { Workplace::Elsewhere });
             match job {
                 Job::Start(start) => start.carry_out(reports),

@@ -211,6 +211,9 @@ impl Core {
                 (call, format!("moved to generation {generation}"))
             }
             BotPlaneEvent::NotMoved { call, why } => (call, format!("stays on its generation: {why}")),
+            BotPlaneEvent::GuestCpu { tenant, over } => {
+                return tracing::warn!(tenant, over, "guest CPU against the quota of all of the tenant's calls");
+            }
             _ => return,
         };
         let span = self.seats.get(call).and_then(|seat| seat.span.clone()).unwrap_or_else(tracing::Span::none);

@@ -23,6 +23,8 @@ pub enum Conduct {
     Trap(Place),
     /// Echoes, counts digits, and traps on the key 9.
     TrapOnNine,
+    /// The same, and does not go on after it.
+    RefuseRestart,
     /// Echoes, and presses back each key: no misconduct, but what the interop tests need to be sent digits.
     PressBack,
     /// One more MiB in each frame, all kept.
@@ -82,6 +84,21 @@ pub enum Conduct {
     Save(usize),
     /// Saves nothing.
     NoSave,
+    /// Each key begins one of every operation, and what comes of them is noted: no misconduct, but what restarts and moves are seen by.
+    Busy,
+    /// Good, until it is moved to another instance.
+    WhenMoved(Fate),
+}
+
+/// What `start` does when the call moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Refuse,
+    Trap,
+    Loop,
+    /// Begins one of every operation.
+    Busy,
+    BusyAndRefuse,
 }
 
 const NAMES: &[(&str, Conduct)] = &[
@@ -99,6 +116,7 @@ const NAMES: &[(&str, Conduct)] = &[
     ("trap-in-hangup", Conduct::Trap(Place::Hangup)),
     ("trap-in-save", Conduct::Trap(Place::Save)),
     ("trap-on-nine", Conduct::TrapOnNine),
+    ("when-restarted-refuse", Conduct::RefuseRestart),
     ("press-back", Conduct::PressBack),
     ("grow-memory", Conduct::GrowMemory),
     ("memory-fill", Conduct::FillMemory),
@@ -132,6 +150,12 @@ const NAMES: &[(&str, Conduct)] = &[
     ("save-65537", Conduct::Save((64 << 10) + 1)),
     ("save-huge", Conduct::Save(1 << 20)),
     ("save-nothing", Conduct::NoSave),
+    ("busy", Conduct::Busy),
+    ("when-moved-refuse", Conduct::WhenMoved(Fate::Refuse)),
+    ("when-moved-trap", Conduct::WhenMoved(Fate::Trap)),
+    ("when-moved-loop", Conduct::WhenMoved(Fate::Loop)),
+    ("when-moved-busy", Conduct::WhenMoved(Fate::Busy)),
+    ("when-moved-busy-and-refuse", Conduct::WhenMoved(Fate::BusyAndRefuse)),
 ];
 
 impl Conduct {

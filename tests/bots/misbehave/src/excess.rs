@@ -66,6 +66,17 @@ pub fn at_answer(conduct: Conduct, call: &Call) {
     }
 }
 
+/// One of everything that a bot can have under way; the ids of timer and mark are noted.
+pub fn begin_everything(call: &Call) {
+    playout::write(&[1; 800]);
+    let ids = [timer::set(100), playout::mark("said")].map(|id| id.map_or(0, |id| id));
+    call.note("began", &format!("{} {}", ids[0], ids[1]));
+    log::write(log::Level::Info, "busy", 1, "began everything");
+    if host::send_digits("1").is_err() {
+        call.note("digits", "refused");
+    }
+}
+
 fn taken(tries: u64, attempt: impl Fn(u64) -> bool) -> u64 {
     (0..tries).filter(|&at| attempt(at)).count() as u64
 }

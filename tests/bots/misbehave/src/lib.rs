@@ -12,8 +12,8 @@ mod excess;
 
 use std::hint::black_box;
 
-use conduct::{Conduct, Place};
-use patchbay_sdk::{Accept, Bot, Call, Event, Frame, HungUp, Refusal, Start, StartReason};
+use conduct::{Conduct, Fate, Place};
+use patchbay_sdk::{Accept, Bot, Call, Event, FRAME_SAMPLES, Frame, HungUp, Refusal, Start, StartReason};
 
 /// The call of the host that tries a component out before it serves it.
 const DRY_RUN: &str = "dry-run";
@@ -47,7 +47,7 @@ impl Bot for Misbehave {
         self.conduct = conduct;
         self.spin_steps = call.config("spin").and_then(|steps| steps.parse().ok()).unwrap_or(SPIN_STEPS);
         call.note("conduct", &word);
-        self.take_over(call, start.reason);
+        self.take_over(call, start.reason)?;
         match conduct {
             Conduct::Loop(Place::Start) => spin_for_ever(),
             Conduct::Trap(Place::Start) => panic!("told to trap in start"),
@@ -95,7 +95,8 @@ impl Bot for Misbehave {
         match self.conduct {
             // Longer than it takes to press the next key.
             Conduct::Deaf => spin(self.spin_steps),
-            Conduct::TrapOnNine if key == '9' => panic!("told to trap on 9"),
+            Conduct::Busy => excess::begin_everything(call),
+            Conduct::TrapOnNine | Conduct::RefuseRestart if key == '9' => panic!("told to trap on 9"),
             Conduct::PressBack => {
                 if let Err(error) = call.send_digits(&key.to_string()) {
                     call.note("refused", &error.message);
@@ -115,6 +116,8 @@ impl Bot for Misbehave {
                     call.note("timer", "refused");
                 }
             }
+            Event::Timer(id) if self.conduct == Conduct::Busy => call.note("timer", &id.to_string()),
+            Event::Mark(mark) if self.conduct == Conduct::Busy => call.note("mark", &mark.id.to_string()),
             Event::Timer(_) if self.conduct == Conduct::Ring => call.answer(),
             Event::Timer(_) if self.conduct == Conduct::Hangup => call.hangup(),
             _ => self.misbehave_in_event(),
@@ -142,14 +145,30 @@ impl Bot for Misbehave {
 }
 
 impl Misbehave {
-    fn take_over(&mut self, call: &Call, reason: StartReason) {
+    fn take_over(&mut self, call: &Call, reason: StartReason) -> Result<(), Refusal> {
         let (word, state) = match reason {
-            StartReason::Fresh => return,
+            StartReason::Fresh => return Ok(()),
             StartReason::Moved(state) => ("moved", state),
             StartReason::Restarted(state) => ("restarted", state),
         };
         self.digits = state.first().copied().unwrap_or(0);
         call.note("reason", word);
+        if (word, self.conduct) == ("restarted", Conduct::RefuseRestart) {
+            return Err(Refusal::new(500, "told to refuse"));
+        }
+        let Conduct::WhenMoved(fate) = self.conduct else { return Ok(()) };
+        match fate {
+            _ if word != "moved" => {}
+            Fate::Refuse => return Err(Refusal::new(500, "told to refuse the move")),
+            Fate::Trap => panic!("told to trap when moved"),
+            Fate::Loop => spin_for_ever(),
+            Fate::Busy => excess::begin_everything(call),
+            Fate::BusyAndRefuse => {
+                excess::begin_everything(call);
+                return Err(Refusal::new(500, "told to refuse the move"));
+            }
+        }
+        Ok(())
     }
 
     fn misbehave_in_event(&mut self) {

@@ -8,14 +8,14 @@ use super::*;
 const FRAME_MS: u64 = 20;
 
 /// One call's operations, and the media thread's end of its queue.
-struct Scene {
-    operations: Operations,
+pub(super) struct Scene {
+    pub operations: Operations,
     reader: PlayoutReader,
-    now: Instant,
+    pub now: Instant,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let now = Instant::now();
         let (writer, reader) = media::playout(1000);
         let facts = CallFacts {
@@ -32,30 +32,30 @@ impl Scene {
     }
 
     /// A tick passes: one packet leaves, the bot's worker looks at what is due. Returns the events.
-    fn tick(&mut self) -> Vec<Event> {
+    pub fn tick(&mut self) -> Vec<Event> {
         self.pass(FRAME_MS);
         self.depart();
         self.events()
     }
 
-    fn pass(&mut self, ms: u64) {
+    pub fn pass(&mut self, ms: u64) {
         self.now += Duration::from_millis(ms);
     }
 
-    fn depart(&mut self) -> usize {
+    pub fn depart(&mut self) -> usize {
         self.reader.pull(&mut [0; 160])
     }
 
-    fn events(&mut self) -> Vec<Event> {
+    pub fn events(&mut self) -> Vec<Event> {
         self.operations.advance(self.now);
         std::iter::from_fn(|| self.operations.next_event()).collect()
     }
 
-    fn acts(&mut self) -> Vec<BotAct> {
+    pub fn acts(&mut self) -> Vec<BotAct> {
         std::iter::from_fn(|| self.operations.next_act()).collect()
     }
 
-    fn write(&mut self, frames: usize) {
+    pub fn write(&mut self, frames: usize) {
         assert_eq!(self.operations.playout_write(&vec![1; frames * 160]).accepted as usize, frames * 160);
     }
 
@@ -64,7 +64,7 @@ impl Scene {
     }
 }
 
-fn digit(key: char) -> Event {
+pub(super) fn digit(key: char) -> Event {
     Event::Digit { key, tick: 0 }
 }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use call::{BotAct, StartFailure};
 
 use super::plane::{self, Line, PROMPT, Plane, until};
-use crate::bots::cell::Place;
+use crate::bots::cell::{Place, Turn};
 use crate::bots::lane::{LANE_THREADS, Lane, lock};
-use crate::bots::priority::thread_cpu;
+use crate::bots::late::OVERSTAY;
 use crate::bots::{BotPlaneEvent, Enlisted};
 
 /// The ticks from which on `misbehave` misbehaves in its frames.
@@ -84,6 +84,7 @@ fn idle_lane(plane: &mut Plane, calls: usize) -> (Lane, Vec<Arc<Enlisted>>) {
     let lines: Vec<Line> = (0..calls).map(|_| plane.begin("good", "{}")).collect();
     let bots: Vec<Arc<Enlisted>> = lines.iter().map(|line| seat_of(plane, line)).collect();
     bots.iter().for_each(|bot| lane.enlist(Arc::clone(bot)));
+    assert!(lane.next_bot().is_none(), "they have come, and nobody is woken");
     (lane, bots)
 }
 
@@ -114,18 +115,45 @@ fn the_phase_that_has_waited_longest_is_run_first() {
 }
 
 #[test]
-fn what_neighbours_have_used_of_the_processor_is_known_and_waiting_is_not_use() {
-    let (lane, _bots) = idle_lane(&mut Plane::new(), 11);
-    let used = || lane.next_bot().map(|(.., turn)| turn.used.so_far());
+fn of_bots_of_one_build_that_overstay_in_one_batch_the_lane_pays_for_the_first() {
+    let mut plane = Plane::new();
+    let mut loops = lines(&mut plane, "loop-in-frame", 4);
+    let suspects = |lane: &Lane| std::iter::from_fn(|| lane.next_bot()).filter(|(.., turn)| turn.suspect).count();
+    let lane = Lane::new(Arc::clone(&plane.bots.slow));
+    loops.iter().for_each(|line| lane.enlist(seat_of(&plane, line)));
+    assert!(lane.next_bot().is_none());
+    (0..4).for_each(|phase| lane.wake(phase));
+    assert!(lane.next_bot().is_some());
+    lane.hand_over(0);
+    assert_eq!(suspects(&lane), 3, "the others of this batch run beside the lane");
+    (0..4).for_each(|phase| lane.wake(phase));
+    assert_eq!(suspects(&lane), 0, "in the next one they are as good as any");
+    loops.iter_mut().for_each(|line| line.frame(0));
+    plane.wake_until("their answers", || loops.iter().all(|line| line.answered(0)));
+}
+
+#[test]
+fn what_neighbours_have_used_is_known_to_those_behind_them_and_forgotten_with_the_batch() {
+    let mut plane = Plane::new();
+    let (lane, _bots) = idle_lane(&mut plane, 11);
+    let mut slow = plane.call("never-takes-digits");
+    slow.press('1');
+    let used = {
+        let seat = seat_of(&plane, &slow);
+        let mut bot = seat.cell.enter();
+        let turn = Turn { woken: Instant::now(), others: Duration::ZERO, patience: Duration::ZERO, suspect: false };
+        bot.run(Instant::now(), turn, &mut |_| {})
+    };
+    assert!(used > Duration::from_millis(1), "{used:?}");
+    let others = || lane.next_bot().map(|(.., turn)| turn.others);
     lane.wake(0);
-    assert!(used().unwrap() < Duration::from_millis(5));
-    let began = thread_cpu();
-    while thread_cpu() - began < Duration::from_millis(20) {}
-    std::thread::sleep(Duration::from_millis(100));
-    let second = used().unwrap();
-    assert!((Duration::from_millis(20)..Duration::from_millis(60)).contains(&second), "{second:?}");
+    assert_eq!(others(), Some(Duration::ZERO));
+    // It is handed over while the first one is inside.
+    lane.hand_over(0);
+    assert_eq!(others(), Some(OVERSTAY));
+    assert_eq!(others(), None);
     lane.wake(0);
-    assert!(used().unwrap() < Duration::from_millis(5), "the next batch begins anew");
+    assert_eq!(others(), Some(Duration::ZERO), "the next batch begins anew");
 }
 
 #[test]
@@ -183,9 +211,13 @@ fn those_that_prove_themselves_do_not_stand_behind_those_that_overstayed() {
 #[test]
 fn a_start_that_loops_does_not_keep_others_from_starting() {
     let mut plane = Plane::new();
-    let loops: Vec<Line> = (0..12).map(|_| plane.begin("loop-in-start", "{}")).collect();
-    // Another bot, as the starters see it.
-    plane.generation = plane::named("well-behaved");
+    // However many bots a tenant spreads them over.
+    let loops = (0..12).map(|number| {
+        plane.generation = plane::named(&format!("tenant/loops-{}", number % 6));
+        plane.begin("loop-in-start", "{}")
+    });
+    let loops: Vec<Line> = loops.collect();
+    plane.generation = plane::named("another/well-behaved");
     let good = plane.begin("good", "{}");
     let seen = plane.await_event(|event| matches!(event, BotPlaneEvent::Started { call, .. } if *call == good.call));
     assert!(matches!(seen.last(), Some(BotPlaneEvent::Started { result: Ok(_), .. })), "{seen:?}");
@@ -232,7 +264,7 @@ fn a_call_that_is_closed_while_its_bot_starts_leaves_nobody_in_the_lane() {
     }
     let lane = Arc::clone(&plane.bots.lanes()[0]);
     let began = Instant::now();
-    until("an empty lane", || lane.phases.iter().all(|bots| lock(bots).is_empty()));
+    until("an empty lane", || lane.population.iter().all(|bots| bots.load(std::sync::atomic::Ordering::Relaxed) == 0));
     assert!(began.elapsed() < Duration::from_secs(30));
     assert!(lane.promised.iter().all(|calls| calls.load(std::sync::atomic::Ordering::Relaxed) == 0));
 }

@@ -1,5 +1,7 @@
 //! The bot plane with real guests that misbehave, and what their neighbours notice of it.
 
 mod lanes;
+mod lives;
+mod moves;
 mod plane;
 mod turns;

@@ -7,10 +7,11 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use call::{Called, Route, WallClock};
-use plugin::{Engine, FrameKind, Generation, Limits, Registry};
+use plugin::{Engine, FrameKind, Generation, Limits};
 use tokio::sync::mpsc;
 
-use crate::bots::{Allowance, BotPlaneEvent, Bots, FromCaller, MediaEnds, PHASES, Pressed};
+use crate::bots::cell::Turn;
+use crate::bots::{Allowance, BotPlaneEvent, Bots, FromCaller, LivePolicy, MediaEnds, PHASES, Pressed};
 
 /// Only a hang takes as long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,11 +34,14 @@ static GENERATION: LazyLock<Generation> = LazyLock::new(|| named("misbehave"));
 
 /// The same component under another name: another bot.
 pub fn named(name: &str) -> Generation {
+    Generation { number: 1, plugin: load(name) }
+}
+
+/// A component of its own in memory, though its bytes are the same.
+pub fn load(name: &str) -> plugin::Plugin {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bots-test/misbehave.wasm");
     let bytes = std::fs::read(&path).expect("target/bots-test/misbehave.wasm: run `cargo xtask bots --tests`");
-    let registry = Registry::default();
-    registry.activate(ENGINE.load(name, &bytes).unwrap());
-    registry.current(name).unwrap()
+    ENGINE.load(name, &bytes).unwrap()
 }
 
 pub struct Plane {
@@ -167,6 +171,73 @@ impl Plane {
             Some(BotPlaneEvent::Ended { stats, .. }) => (**stats).clone(),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Activates another build, which has proved itself elsewhere. Returns its number.
+    pub fn activate(&mut self, live: LivePolicy, limit: Option<Duration>) -> u64 {
+        let plugin = load("misbehave");
+        self.generation = Generation { number: self.generation.number + 1, plugin };
+        self.bots.proving.of(&self.generation).store(true, Ordering::Relaxed);
+        self.bots.replace("misbehave", &self.generation, live, limit, Instant::now());
+        self.generation.number
+    }
+
+    pub fn await_moved(&mut self, line: &Line) {
+        self.await_event(|event| matches!(event, BotPlaneEvent::Moved { call, .. } if *call == line.call));
+    }
+
+    pub fn await_not_moved(&mut self, line: &Line) -> String {
+        let seen =
+            self.await_event(|event| matches!(event, BotPlaneEvent::NotMoved { call, .. } if *call == line.call));
+        match seen.last() {
+            Some(BotPlaneEvent::NotMoved { why, .. }) => why.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn told_not_moved(&mut self, line: &Line) -> bool {
+        while let Ok(event) = self.events.try_recv() {
+            self.seen.push(event);
+        }
+        self.seen.iter().any(|event| matches!(event, BotPlaneEvent::NotMoved { call, .. } if *call == line.call))
+    }
+
+    /// Forgets what was seen, so that the next wait is for something new.
+    pub fn forget(&mut self) {
+        while self.events.try_recv().is_ok() {}
+        self.seen.clear();
+    }
+
+    /// What the bot noted last under this key.
+    pub fn noted(&mut self, line: &Line, key: &str) -> Option<String> {
+        while let Ok(event) = self.events.try_recv() {
+            self.seen.push(event);
+        }
+        self.seen.iter().rev().find_map(|event| match event {
+            BotPlaneEvent::Act { call, act: call::BotAct::Note { key: noted, value } }
+                if *call == line.call && noted == key =>
+            {
+                Some(value.clone())
+            }
+            _ => None,
+        })
+    }
+
+    /// Turns of the bot until it has noted that.
+    pub fn await_note(&mut self, line: &Line, key: &str, value: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.noted(line, key).as_deref() != Some(value) {
+            assert!(Instant::now() < deadline, "{key} is {:?}, not {value}; {:?}", self.noted(line, key), self.seen);
+            self.wake_all();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// One turn of the bot as at that time, by whoever has it now.
+    pub fn turn_at(&self, line: &Line, now: Instant) {
+        let bot = Arc::clone(&self.bots.seats[&line.call].bot);
+        let turn = Turn { woken: now, others: Duration::ZERO, patience: Duration::from_secs(10), suspect: false };
+        bot.cell.enter().run(now, turn, &mut |report| bot.tell(report));
     }
 
     /// What has been told of one call so far, in order.

@@ -8,13 +8,12 @@ use call::BotAct;
 
 use super::plane::{Line, Plane};
 use crate::bots::cell::{OVERFULL, Report, Turn};
-use crate::bots::late::Used;
 use crate::bots::operations::DIGITS_MAX;
 
 fn enter(plane: &Plane, line: &Line, report: &mut dyn FnMut(Report)) {
     let cell = Arc::clone(&plane.bots.seats[&line.call].bot.cell);
     let now = Instant::now();
-    let turn = Turn { woken: now, used: Used::default(), patience: Duration::from_secs(10) };
+    let turn = Turn { woken: now, others: Duration::ZERO, patience: Duration::from_secs(10), suspect: false };
     cell.enter().run(now, turn, report);
 }
 
