@@ -161,7 +161,7 @@ fn a_trial_that_is_committed_happens_then_and_in_its_order() {
     do_everything(&mut scene.operations, cancelled);
     let (mark, set) = (4, 5);
     assert_eq!(scene.operations.playout().queued_ms(), 40, "not before the swap");
-    scene.operations.commit_trial();
+    scene.operations.commit_trial(2);
     assert!(!scene.operations.wants_frames());
     let acts = scene.acts();
     assert_eq!(acts.len(), 3, "{acts:?}");
@@ -186,7 +186,7 @@ fn a_clear_in_a_trial_cuts_what_was_there_and_what_the_trial_wrote_before_it() {
     let clear = scene.operations.playout_clear();
     assert_eq!(scene.operations.playout_write(&[3; 160]).queued_ms, 20);
     assert_eq!(scene.depart(), 160, "the call goes on");
-    scene.operations.commit_trial();
+    scene.operations.commit_trial(2);
     let told = scene.tick();
     let dropped_marks = vec!["before".to_owned(), "held".to_owned()];
     assert_eq!(told, [Event::Cleared { id: clear, played_ms: 20, dropped_marks }]);
@@ -199,7 +199,7 @@ fn a_trial_takes_what_the_queue_has_room_for_and_no_more() {
     scene.operations.begin_trial();
     assert_eq!(scene.operations.playout_write(&[1; 10_000]).accepted, 8_000 - 1_600);
     assert_eq!(scene.operations.playout_write(&[1]).accepted, 0);
-    scene.operations.commit_trial();
+    scene.operations.commit_trial(2);
     assert_eq!(scene.operations.playout_write(&[]).queued_ms, 1_000);
     assert_eq!(scene.operations.playout_write(&[1]).accepted, 0);
 }
@@ -215,14 +215,14 @@ fn a_trial_with_writes_and_clears_without_end_is_bounded() {
         })
         .sum();
     assert!((100..=256).contains(&taken), "{taken}");
-    scene.operations.commit_trial();
+    scene.operations.commit_trial(2);
 }
 
 #[test]
 fn going_back_to_a_swap_cancels_what_the_new_start_began() {
     let (mut scene, cancelled) = before_the_move();
     do_everything(&mut scene.operations, cancelled);
-    scene.operations.commit_trial();
+    scene.operations.commit_trial(2);
     scene.acts();
     scene.operations.push(digit('1')).unwrap();
     assert_eq!(scene.events(), [digit('1')]);
