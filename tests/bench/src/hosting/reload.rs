@@ -14,13 +14,15 @@ use crate::hosting::build::numbered;
 
 const CALLS: usize = 200;
 const ACTIVATIONS: usize = 100;
-const EVERY: Duration = Duration::from_millis(500);
+/// A move is proven a second after it, and until then no other begins.
+const EVERY: Duration = Duration::from_secs(1);
 /// Different builds, activated in turn. `--full`: one for each activation.
 const BUILDS: usize = 10;
 /// Jitter buffers remember the rush of the set-up for 4 s.
 const WARM_UP: Duration = Duration::from_secs(6);
 const TENANT: &str = "acme";
-const PLUGIN: &str = "echo";
+/// It echoes when it is told to be good, and it has something to save: without that a call stays where it is.
+const PLUGIN: &str = "misbehave";
 
 /// What all calls of one run counted together.
 #[derive(Debug, Default)]
@@ -67,7 +69,7 @@ pub fn measure(stage: &Stage, full: bool) -> Result<Value> {
     let digests: Vec<String> = (0..builds as u32)
         .map(|number| host.api.upload(TENANT, PLUGIN, &numbered(&component, number), number == 0))
         .collect::<Result<_>>()?;
-    host.api.route(TENANT, "live", PLUGIN, &json!({}))?;
+    host.api.route(TENANT, "live", PLUGIN, &json!({ "conduct": "good" }))?;
 
     let control = during(&host, 0, |_| Ok(()))?;
     eprintln!("bench: reload: without reloads {control:?}");
