@@ -190,8 +190,9 @@ impl Lane {
         };
         self.holder.store(successor, Ordering::Release);
         drop(helm);
-        priority::lower_for_overstay();
+        // In this order: as soon as it is lowered, this thread may not run for long.
         self.unpark(successor);
+        priority::lower_for_overstay();
     }
 
     /// After a guest that overstayed: what became of the lane, and so of this seat.

@@ -35,13 +35,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use call::{BotAct, BotStats, CallId, StartFailure, WallClock};
-use media::PlayoutReader;
 use plugin::Generation;
 use tokio::sync::mpsc;
 
-pub use cell::FRAMES_WAITING_MAX;
 pub use lane::Lane;
-pub use rings::{FromBot, FromCaller, Pressed, Shared};
+pub use rings::{FromBot, FromCaller, MediaEnds, Pressed, Shared};
 pub use store::LivePolicy;
 
 use bot_log::BotLog;
@@ -50,9 +48,8 @@ use cell::{BotCell, Report};
 use errands::Errand;
 use fallback::Prompt;
 use moves::{Script, Target};
-use operations::{CallFacts, DIGITS_MAX, Operations};
+use operations::{CallFacts, Operations};
 use quota::{CpuQuota, Tenants};
-use rings::BotEnds;
 use slow_lane::SlowLane;
 use starter::{Desk, Start, Starters};
 
@@ -205,16 +202,6 @@ impl Enlisted {
     }
 }
 
-/// The media thread's ends of the rings between leg and bot.
-pub struct MediaEnds {
-    pub phase: usize,
-    pub frames: rtrb::Producer<FromCaller>,
-    pub digits: rtrb::Producer<Pressed>,
-    pub answers: rtrb::Consumer<FromBot>,
-    pub playout: PlayoutReader,
-    pub shared: Arc<Shared>,
-}
-
 /// A bot's seat in the table: what the core needs to reach it.
 struct Seat {
     bot: Arc<Enlisted>,
@@ -305,38 +292,25 @@ impl Bots {
         clock: WallClock,
     ) {
         let lane = Arc::clone(&self.lanes[lane]);
-        let (playout_writer, playout) = media::playout(allowance.playout_ms);
-        let (frames_in, frames_out) = rtrb::RingBuffer::new(2 * FRAMES_WAITING_MAX);
-        let (digits_in, digits_out) = rtrb::RingBuffer::new(DIGITS_MAX);
-        let (answers_in, answers_out) = rtrb::RingBuffer::new(FRAMES_WAITING_MAX);
-        let shared = Arc::new(Shared::default());
+        let phase = lane.join_quietest_phase();
+        let (media, ends, playout) = rings::rings(phase, allowance.playout_ms);
+        let shared = Arc::clone(&media.shared);
         let facts = CallFacts {
             headers: start.headers.to_vec(),
             attributes: start.attributes.clone(),
             config: start.route.config.clone(),
         };
-        let number = plugin.as_ref().map_or(0, |generation| generation.number);
-        let playout_writer = (playout_writer, allowance.playout_ms);
-        let operations =
-            Operations::new(Arc::new(facts), playout_writer, BotLog::new(voice, number, clock.at), start.seed, clock);
-        let operations = Arc::new(Mutex::new(operations));
-        let ends = BotEnds { frames: frames_out, digits: digits_out, answers: answers_in, shared: Arc::clone(&shared) };
         let proving = plugin.as_ref().map(|generation| self.proving.of(generation)).unwrap_or_default();
         let (digest, generation) =
             plugin.as_ref().map(|loaded| (loaded.plugin.digest().to_owned(), loaded.number)).unwrap_or_default();
         let tenant = &start.route.tenant;
+        let log = BotLog::new(voice, generation, clock.at);
+        let playout = (playout, allowance.playout_ms);
+        let operations = Operations::new(Arc::new(facts), playout, log, start.seed, clock);
+        let operations = Arc::new(Mutex::new(operations));
         let quota = CpuQuota::new(&allowance, self.tenants.join(tenant, &allowance, clock.at), clock.at);
         let stats = BotStats { digest, generation, ..BotStats::default() };
         let cell = Arc::new(BotCell::new(Arc::clone(&operations), ends, proving, quota, stats));
-        let phase = lane.join_quietest_phase();
-        let info = plugin::CallInfo {
-            id: start.id.clone(),
-            caller: start.caller.clone(),
-            called: start.called.clone(),
-            trunk: start.trunk.clone(),
-            tenant: tenant.clone(),
-        };
-        let config = serde_json::Value::Object(start.route.config.clone()).to_string();
         let bot = Arc::new(Enlisted {
             call,
             phase,
@@ -346,19 +320,11 @@ impl Bots {
             closing: AtomicBool::new(false),
             key: start.route.bot.clone(),
             generation: AtomicU64::new(generation),
-            script: Script { info, config, memory_bytes: allowance.memory_bytes },
+            script: Script::of(start, allowance.memory_bytes),
             operations,
             reports: self.reports.clone(),
             errands: self.errands.clone(),
         });
-        let media = MediaEnds {
-            phase,
-            frames: frames_in,
-            digits: digits_in,
-            answers: answers_out,
-            playout,
-            shared: Arc::clone(&shared),
-        };
         let seat = Seat { bot: Arc::clone(&bot), shared, media: Some(media), allowance, deadline: None };
         self.seats.insert(call, seat);
         let generation = match plugin {

@@ -36,6 +36,20 @@ pub struct Script {
     pub memory_bytes: usize,
 }
 
+impl Script {
+    pub fn of(start: &call::BotStart, memory_bytes: usize) -> Self {
+        let info = CallInfo {
+            id: start.id.clone(),
+            caller: start.caller.clone(),
+            called: start.called.clone(),
+            trunk: start.trunk.clone(),
+            tenant: start.route.tenant.clone(),
+        };
+        let config = serde_json::Value::Object(start.route.config.clone()).to_string();
+        Self { info, config, memory_bytes }
+    }
+}
+
 /// A new instance that has not been started.
 pub struct Incoming {
     pub instance: Box<Instance>,

@@ -4,7 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant;
 
+use media::{PlayoutReader, PlayoutWriter};
 use plugin::FrameKind;
+
+use super::cell::FRAMES_WAITING_MAX;
+use super::operations::DIGITS_MAX;
 
 pub type Frame = [i16; 160];
 
@@ -52,4 +56,25 @@ pub struct BotEnds {
     pub digits: rtrb::Consumer<Pressed>,
     pub answers: rtrb::Producer<FromBot>,
     pub shared: Arc<Shared>,
+}
+
+/// The media thread's ends of the rings between leg and bot.
+pub struct MediaEnds {
+    pub phase: usize,
+    pub frames: rtrb::Producer<FromCaller>,
+    pub digits: rtrb::Producer<Pressed>,
+    pub answers: rtrb::Consumer<FromBot>,
+    pub playout: PlayoutReader,
+    pub shared: Arc<Shared>,
+}
+
+/// All ends of one call's rings, and of its playout queue.
+pub fn rings(phase: usize, playout_ms: u32) -> (MediaEnds, BotEnds, PlayoutWriter) {
+    let (writer, playout) = media::playout(playout_ms);
+    let (frames_in, frames) = rtrb::RingBuffer::new(2 * FRAMES_WAITING_MAX);
+    let (digits_in, digits) = rtrb::RingBuffer::new(DIGITS_MAX);
+    let (answers_in, answers) = rtrb::RingBuffer::new(FRAMES_WAITING_MAX);
+    let shared = Arc::new(Shared::default());
+    let bot = BotEnds { frames, digits, answers: answers_in, shared: Arc::clone(&shared) };
+    (MediaEnds { phase, frames: frames_in, digits: digits_in, answers, playout, shared }, bot, writer)
 }
