@@ -233,7 +233,9 @@ fn a_wrong_tenant_file_is_named_with_its_place() {
     std::fs::create_dir_all(folder.join("acme")).unwrap();
     std::fs::write(folder.join("acme/tenant.toml"), "[quotas]\ncals = 3\n").unwrap();
     let text = format!("data = \"state\"\ntenants_dir = {:?}\n{}", folder, GOOD.split("[[routes]]").next().unwrap());
-    let found: Vec<_> = check::check_files(&config(&text)).iter().map(Problem::to_string).collect();
+    let file = folder.join("patchbay.toml");
+    std::fs::write(&file, text).unwrap();
+    let found: Vec<_> = check::check(&file, false).problems.iter().map(Problem::to_string).collect();
     std::fs::remove_dir_all(&folder).unwrap();
     assert_eq!(found, ["tenants_dir/acme: quotas.cals: unknown key (did you mean `calls`?)"]);
 }
