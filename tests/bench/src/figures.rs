@@ -68,6 +68,14 @@ pub fn of(seen: &Seen) -> Value {
     })
 }
 
+/// The figures of setups, under a name of their own.
+pub fn add_setups(figures: &mut Value, name: &str, setups: Vec<i64>) {
+    let setups = Spread::of(setups);
+    for (part, at) in [("p50", 0.5), ("p99", 0.99)] {
+        figures[format!("{name}_{part}_ms")] = setups.at(at);
+    }
+}
+
 /// How much later than its leg's grid each packet of the interval left the host. The grid is 20 ms, anchored once, at the
 /// earliest departure of the first second; RTP timestamps tell which slot a packet belongs to.
 pub fn lateness(sample: &Sample, (from, until): (Nanos, Nanos)) -> Vec<Nanos> {

@@ -14,6 +14,7 @@ mod leg;
 pub mod measured;
 mod phases;
 pub mod run;
+mod rush;
 mod sdp;
 mod tally;
 mod traffic;
@@ -43,6 +44,12 @@ pub struct Load {
     /// The bot's budget in ms: from the arrival of a frame at the bot to the departure of its answer.
     #[arg(long, default_value_t = 10)]
     budget_ms: u32,
+    /// Calls beside these that are up and on hold: a place in the host, and no sound.
+    #[arg(long, default_value_t = 0)]
+    held: usize,
+    /// Calls beside these, placed at this rate while it is measured, each of half a second.
+    #[arg(long, default_value_t = 0)]
+    setups: usize,
     /// No SIP: the first port of an `echo`.
     #[arg(long, conflicts_with = "sip")]
     echo_port: Option<u16>,

@@ -1,11 +1,13 @@
 //! One measurement, from the first call to the figures.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use crate::figures::{self, Seen};
 use crate::leg::{Leg, Ports};
+use crate::rush::Rush;
 use crate::tally::Clock;
 use crate::traffic::Traffic;
 use crate::uac::Uac;
@@ -29,24 +31,24 @@ pub fn run(load: &Load) -> Result<()> {
     let traffic = Traffic::start(clock.clone());
     let rss_base_kib = measured::rss_kib(load.pid)?;
     let (mut uac, setups_per_second) = bring_up(load, &traffic)?;
-    let mut wait_until = |moment: Instant| match &mut uac {
-        Some(uac) => uac.wait_until(moment),
-        None => {
-            std::thread::sleep(moment.saturating_duration_since(Instant::now()));
-            Ok(())
-        }
-    };
+    let mut held = load.sip.filter(|_| load.held > 0).map(|host| hold(load, host)).transpose()?;
+    let mut rush = None;
     let from = Instant::now() + WARM_UP;
     let until = from + Duration::from_secs(load.seconds);
     traffic.measure(from, until);
-    wait_until(from)?;
+    wait_until(&mut uac, &mut rush, from)?;
     let before = measured::look(load.pid)?;
-    wait_until(until)?;
+    rush = load.sip.filter(|_| load.setups > 0).map(|host| Rush::begin(load, host)).transpose()?;
+    wait_until(&mut uac, &mut rush, until)?;
     let after = measured::look(load.pid)?;
     let rss_kib = measured::rss_kib(load.pid)?;
-    wait_until(until + TAIL)?;
+    let rushed = rush.take().map(Rush::end).transpose()?;
+    wait_until(&mut uac, &mut None, until + TAIL)?;
     let legs = traffic.stop()?;
     let setups = uac.as_ref().map(|uac| uac.setups.clone()).unwrap_or_default();
+    if let Some((held, _)) = &mut held {
+        held.hang_up(IN_FLIGHT)?;
+    }
     if let Some(uac) = &mut uac {
         uac.hang_up(IN_FLIGHT)?;
         uac.wait_until(Instant::now() + REST)?;
@@ -62,8 +64,60 @@ pub fn run(load: &Load) -> Result<()> {
         setups: setups.into_iter().take(SINGLE_CALLS).collect(),
         setups_per_second,
     };
-    println!("{}", figures::of(&seen));
+    let mut figures = figures::of(&seen);
+    // Its sockets make room for the second wave's.
+    drop(seen);
+    if let Some((_, up)) = held {
+        figures["held_calls"] = up.into();
+        figures["held_calls_refused"] = (load.held - up).into();
+    }
+    if let Some((placed, failed, setups)) = rushed {
+        figures["rush_calls"] = placed.into();
+        figures["rush_calls_failed"] = failed.into();
+        figures::add_setups(&mut figures, "rush_setup", setups);
+    }
+    if load.sip.is_some() {
+        figures["rss_after_second_kib"] = second_wave(load, &clock)?.into();
+    }
+    println!("{figures}");
     Ok(())
+}
+
+fn wait_until(uac: &mut Option<Uac>, rush: &mut Option<Rush>, moment: Instant) -> Result<()> {
+    while let Some(rush) = rush.as_mut().filter(|_| Instant::now() < moment) {
+        rush.turn()?;
+        if let Some(uac) = uac {
+            uac.wait_until(Instant::now())?;
+        }
+    }
+    match uac {
+        Some(uac) => uac.wait_until(moment),
+        None => {
+            std::thread::sleep(moment.saturating_duration_since(Instant::now()));
+            Ok(())
+        }
+    }
+}
+
+/// Calls on hold, and how many of them are up.
+fn hold(load: &Load, host: SocketAddr) -> Result<(Uac, usize)> {
+    let mut uac = Uac::connect(host, load.srtp.as_deref(), &load.bot)?;
+    uac.tolerant = true;
+    let up = uac.hold(load.held, IN_FLIGHT)?;
+    Ok((uac, up))
+}
+
+/// As many calls once more, for a few seconds: what the host holds after them is what it keeps, not what it had to grow.
+fn second_wave(load: &Load, clock: &Clock) -> Result<u64> {
+    let traffic = Traffic::start(clock.clone());
+    let (mut uac, _) = bring_up(load, &traffic)?;
+    wait_until(&mut uac, &mut None, Instant::now() + WARM_UP)?;
+    traffic.stop()?;
+    if let Some(uac) = &mut uac {
+        uac.hang_up(IN_FLIGHT)?;
+        uac.wait_until(Instant::now() + REST)?;
+    }
+    measured::rss_kib(load.pid)
 }
 
 /// All legs send. With SIP: the calls, and how many a second were set up while several were in flight.

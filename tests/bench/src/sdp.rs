@@ -12,7 +12,8 @@ pub struct Answer {
     pub key: Option<Key>,
 }
 
-pub fn offer(number: usize, rtp_port: u16, key: Option<&Key>) -> String {
+/// `direction`: `sendrecv`, or `inactive` for a call on hold from the beginning.
+pub fn offer(number: usize, rtp_port: u16, key: Option<&Key>, direction: &str) -> String {
     let (profile, crypto) = match key {
         None => ("AVP", String::new()),
         Some(key) => ("SAVP", format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}\r\n", STANDARD.encode(key))),
@@ -20,7 +21,7 @@ pub fn offer(number: usize, rtp_port: u16, key: Option<&Key>) -> String {
     format!(
         "v=0\r\no=- {number} 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
          m=audio {rtp_port} RTP/{profile} 8 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
-         a=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n{crypto}"
+         a=fmtp:101 0-15\r\na=ptime:20\r\na={direction}\r\n{crypto}"
     )
 }
 

@@ -17,6 +17,10 @@ const CONNECTIONS: usize = 8;
 /// No answer for so long ends the measurement.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Directions of a call's sound. Source: RFC 4566 6.
+const SOUNDING: &str = "sendrecv";
+const ON_HOLD: &str = "inactive";
+
 enum State {
     /// The INVITE is out.
     Calling {
@@ -88,7 +92,7 @@ impl Uac {
             let answered = self.calls.len() - open;
             while self.calls.len() < calls && self.calls.len() < answered + in_flight {
                 let leg = Leg::bind(self.calls.len(), &mut self.ports)?;
-                self.invite(&self.bot.clone(), Some(Box::new(leg)))?;
+                self.invite(&self.bot.clone(), Some(Box::new(leg)), SOUNDING)?;
             }
             if answered == calls {
                 return Ok(());
@@ -103,8 +107,22 @@ impl Uac {
 
     /// Places one call that nobody listens to; its number.
     pub fn dial(&mut self, called: &str) -> Result<usize> {
-        self.invite(called, None)?;
+        self.invite(called, None, SOUNDING)?;
         Ok(self.calls.len() - 1)
+    }
+
+    /// Places so many calls that are on hold from the beginning. How many are up.
+    pub fn hold(&mut self, calls: usize, in_flight: usize) -> Result<usize> {
+        let first = self.calls.len();
+        let deadline = Instant::now() + PATIENCE + Duration::from_millis(10) * calls as u32;
+        while self.calls.len() < first + calls || self.calling() > 0 {
+            while self.calls.len() < first + calls && self.calling() < in_flight {
+                self.invite(&self.bot.clone(), None, ON_HOLD)?;
+            }
+            self.exchange(Duration::from_millis(100), &mut |_| Ok(()))?;
+            ensure!(Instant::now() < deadline, "calls on hold are not answered");
+        }
+        Ok((first..self.calls.len()).filter(|number| self.is_up(*number)).count())
     }
 
     /// Waits for the answer to one call; whether it is up.
@@ -171,10 +189,10 @@ impl Uac {
         if self.secure { "tls" } else { "tcp" }
     }
 
-    fn invite(&mut self, called: &str, leg: Option<Box<Leg>>) -> Result<()> {
+    fn invite(&mut self, called: &str, leg: Option<Box<Leg>>, direction: &str) -> Result<()> {
         let number = self.calls.len();
         let port = leg.as_ref().map_or(self.sink.local_addr()?.port(), |leg| leg.port());
-        let body = sdp::offer(number, port, self.secure.then(|| key(number)).as_ref());
+        let body = sdp::offer(number, port, self.secure.then(|| key(number)).as_ref(), direction);
         let local = self.connections[number % CONNECTIONS].local()?;
         let target = format!("sip:{called}@{};transport={}", self.host, self.scheme());
         let to = format!("<sip:{called}@{}>", self.host);

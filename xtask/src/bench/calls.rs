@@ -32,6 +32,12 @@ pub struct Calls {
     /// What the calls talk to. Only an echo shows loss and round trips.
     #[arg(long, value_enum, default_value = "echo")]
     bot: Bot,
+    /// Calls beside these that are up and on hold: a place in the host, and no sound.
+    #[arg(long, default_value_t = 0)]
+    held: u32,
+    /// Calls beside these, so many a second while it is measured, each of half a second.
+    #[arg(long, default_value_t = 0)]
+    setups: u32,
     /// The figures are the medians of so many runs.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -138,13 +144,8 @@ impl Stage {
     fn host(&self, calls: &Calls, bot: &str) -> Result<Map<String, Value>> {
         let scheme = if calls.srtp { "tls" } else { "tcp" };
         let mut command = Command::new(&self.host);
-        command.arg("serve").arg("--bots").arg(root().join("target/bots"));
-        command.args(["--listen", &format!("{scheme}://127.0.0.1:0")]);
+        command.arg("serve").arg("--config").arg(self.configure(calls, scheme)?);
         let certificate = self.folder.join("cert.pem");
-        if calls.srtp {
-            command.arg("--tls-cert").arg(&certificate).arg("--tls-key").arg(self.folder.join("key.pem"));
-            command.args(["--srtp", "require"]);
-        }
         let (host, said) = Running::start(command, &self.folder.join("host.log"))?;
         let address = said.iter().find_map(|line| line.strip_prefix(&format!("listening {scheme}://")));
         let address = address.context("the host does not say where it listens")?;
@@ -153,7 +154,26 @@ impl Stage {
         if calls.srtp {
             arguments.extend(["--srtp", &certificate]);
         }
+        let (held, setups) = (calls.held.to_string(), calls.setups.to_string());
+        arguments.extend(["--held", &held, "--setups", &setups]);
         self.load(calls, host.0.id(), &arguments)
+    }
+
+    /// What an operator would write, with room for the calls.
+    fn configure(&self, calls: &Calls, scheme: &str) -> Result<PathBuf> {
+        let room = (calls.calls + calls.held + calls.setups).max(3000);
+        let (certificates, srtp) = match calls.srtp {
+            true => ("certificates = [{ cert = \"cert.pem\", key = { file = \"key.pem\" } }]", "require"),
+            false => ("", "prefer"),
+        };
+        let bots = root().join("target/bots");
+        let text = format!(
+            "bots = {bots:?}\n[limits]\ncalls = {room}\n[[listeners]]\nlisten = \"{scheme}://127.0.0.1:0\"\n{certificates}\n\
+             [[trunks]]\nname = \"callers\"\nnetworks = [\"127.0.0.0/8\"]\nsrtp = \"{srtp}\"\n[[routes]]\nplugin = \"{{called}}\"\n"
+        );
+        let file = self.folder.join("patchbay.toml");
+        fs::write(&file, text)?;
+        Ok(file)
     }
 
     /// One measurement of a process that is up.
