@@ -59,8 +59,8 @@ pub const CONDUCTS: &[(&str, &[&str], Outcome)] = &[
     ("far-timer", FOR_2_S, Well("caller", Some(("taken", "false")))),
     ("never-takes-digits", WITH_KEYS, Well("caller", Some(("digits", "2")))),
     ("slow-20ms", FOR_2_S, Well("caller", None)),
-    // It was saved by then, and started again; the key is delivered again, and again, until that is enough.
-    ("trap-on-nine", LATE_NINE, Fallback("bot-fault", "trapped")),
+    // It was saved by then, and goes on from there; the key that it trapped on is not delivered again.
+    ("trap-on-nine", LATE_NINE, Well("caller", Some(("reason", "restarted")))),
     ("refuse-486", &[], Refused(486, "bot-refused")),
     ("refuse-200", &[], Refused(480, "bot-refused")),
     ("no-such-conduct", &[], Refused(404, "bot-refused")),
