@@ -34,7 +34,11 @@ impl Live {
 
 impl Api {
     pub fn new(base: String, token: String) -> Api {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER_TIME_MAX));
+        // A connection for each request: the host ends those that rest, and a change is not sent twice.
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(ANSWER_TIME_MAX))
+            .max_idle_connections(0);
         Api { agent: config.build().into(), base, token }
     }
 

@@ -14,8 +14,9 @@ use crate::hosting::build::numbered;
 
 const CALLS: usize = 200;
 const ACTIVATIONS: usize = 100;
-/// A move is proven a second after it, and until then no other begins.
-const EVERY: Duration = Duration::from_secs(1);
+/// From one activation to the next. After a move: the first calls prove the new build for a second, then the others follow.
+const AFTER_DRAIN: Duration = Duration::from_millis(300);
+const AFTER_MOVE: Duration = Duration::from_millis(2200);
 /// Different builds, activated in turn. `--full`: one for each activation.
 const BUILDS: usize = 10;
 /// Jitter buffers remember the rush of the set-up for 4 s.
@@ -74,11 +75,11 @@ pub fn measure(stage: &Stage, full: bool) -> Result<Value> {
     let control = during(&host, 0, |_| Ok(()))?;
     eprintln!("bench: reload: without reloads {control:?}");
     let reloads = during(&host, CALLS, |host| {
-        let began = Instant::now();
+        let mut next = Instant::now();
         for number in 0..ACTIVATIONS {
-            let live = if number % 2 == 0 { Live::Drain } else { Live::Move };
+            let (live, pause) = if number % 2 == 0 { (Live::Drain, AFTER_DRAIN) } else { (Live::Move, AFTER_MOVE) };
             host.api.activate(TENANT, PLUGIN, &digests[(number + 1) % digests.len()], live)?;
-            let next = began + EVERY * (number as u32 + 1);
+            next += pause;
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
         }
         Ok(())
@@ -104,7 +105,7 @@ pub fn measure(stage: &Stage, full: bool) -> Result<Value> {
 /// Calls that are up for as long as `what` takes, and as long as all activations take in any case. `before`: calls there were before.
 fn during(host: &Host, before: usize, what: impl FnOnce(&Host) -> Result<()>) -> Result<Counts> {
     let crowd = Crowd::come(host.sip, "live", CALLS, WARM_UP)?;
-    let until = Instant::now() + EVERY * ACTIVATIONS as u32;
+    let until = Instant::now() + (AFTER_DRAIN + AFTER_MOVE) * (ACTIVATIONS as u32 / 2);
     what(host)?;
     std::thread::sleep(until.saturating_duration_since(Instant::now()));
     let crowd = crowd.leave()?;
