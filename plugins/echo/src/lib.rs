@@ -9,6 +9,11 @@ impl Bot for Echo {
     fn on_frame(&mut self, _call: &Call, frame: Frame) -> Option<Vec<i16>> {
         Some(frame.samples)
     }
+
+    /// It remembers nothing, so any build of it can go on from here.
+    fn save(&self) -> Option<Vec<u8>> {
+        Some(Vec::new())
+    }
 }
 
 patchbay_sdk::export!(Echo);
@@ -27,5 +32,11 @@ mod tests {
         call.say(&said);
         call.advance_ms(260);
         assert_eq!(call.take_heard().samples(), said);
+    }
+
+    #[test]
+    fn another_build_can_go_on_with_the_call() {
+        let call = FakeCall::<Echo>::dialled("echo").connect();
+        assert_eq!(call.save(), Some(Vec::new()));
     }
 }
