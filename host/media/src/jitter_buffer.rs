@@ -112,6 +112,8 @@ pub struct JitterBuffer {
     /// Frames made up while nothing was there, for which `play` has not moved on: they stand in for what turns out to be lost.
     waited: i64,
     late_in_a_row: u32,
+    /// The delay that is kept while the jitter is unknown, and the span of the first packet.
+    caution: (i64, i64),
     impatience: u32,
     /// Magnitudes of the frames since a correction was called for, for knowing a pause when it comes.
     loudness_sum: i64,
@@ -134,6 +136,7 @@ impl JitterBuffer {
             spans: [None; SPANS],
             waited: 0,
             late_in_a_row: 0,
+            caution: (0, 0),
             impatience: 0,
             loudness_sum: 0,
             concealment: Concealment::default(),
@@ -286,7 +289,8 @@ impl JitterBuffer {
         let offset = now - play - self.waited * FRAME;
         let delay = (offset - fastest).max(0);
         self.stats.playout_delay_ms = (delay / 8) as u32;
-        let low = slowest.min(fastest + max - HYSTERESIS).max(fastest + min.max(DELAY_MIN));
+        let caution = if self.is_young() { self.caution.0 } else { 0 };
+        let low = slowest.min(fastest + max - HYSTERESIS).max(fastest + min.max(DELAY_MIN).max(caution));
         if offset < low {
             low - offset
         } else if offset >= low + HYSTERESIS {
@@ -295,6 +299,17 @@ impl JitterBuffer {
             self.be_patient();
             0
         }
+    }
+
+    fn is_young(&self) -> bool {
+        self.spans.iter().flatten().all(|span| span.number < self.caution.1 + SPANS as i64)
+    }
+
+    /// The sender's beat is known now, and frames are pulled to it: what was kept out of caution, and what the change added, goes
+    /// at the next frame, while the call is young.
+    pub fn settle(&mut self) {
+        self.caution.0 = 0;
+        self.impatience = PATIENCE_TO_SHRINK[0];
     }
 
     fn be_patient(&mut self) {
@@ -382,11 +397,11 @@ impl JitterBuffer {
         let origin = self.play.or(self.start.map(|(first, _)| first)).unwrap_or(at);
         let fastest = arrival - at;
         // Its first sample is wanted when the frame that holds it is played.
-        let mut slowest = fastest + (at - origin).rem_euclid(FRAME);
-        if self.spans.iter().all(Option::is_none) {
-            slowest += i64::from(self.bounds.initial_ms) * 8;
-        }
+        let slowest = fastest + (at - origin).rem_euclid(FRAME);
         let number = arrival / SPAN_SAMPLES;
+        if self.spans.iter().all(Option::is_none) {
+            self.caution = (i64::from(self.bounds.initial_ms) * 8, number);
+        }
         let span = &mut self.spans[(number as usize) % SPANS];
         match span {
             Some(span) if span.number == number => {

@@ -254,6 +254,21 @@ impl Leg {
         self.send.next_slot()
     }
 
+    /// Moves both of the leg's phases, so that they follow the caller's packets closely: frames are taken and packets sent so much later
+    /// from now on. Once in a call, near its beginning: the one longer step is a gap, with a marker after it, in which timestamps go on.
+    /// False, and nothing is moved: keys are being sent, whose durations a gap would belie.
+    pub fn shift_phases(&mut self, by: Duration) -> bool {
+        if self.send.digits.is_busy() {
+            return false;
+        }
+        self.send.shift(by);
+        if let Some(first) = &mut self.first_frame {
+            *first += by;
+        }
+        self.receive.sound.settle();
+        true
+    }
+
     /// Queues keys for the caller's side, `,` a pause of 500 ms. Sound is muted meanwhile; [`LegEvent::DigitsSent`] follows.
     pub fn send_digits(&mut self, id: u64, keys: &str) -> Result<(), DigitsRefused> {
         if self.negotiated.telephone_event.is_none() {

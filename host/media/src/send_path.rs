@@ -1,6 +1,6 @@
 //! From the bot's frames to packets, one each ptime.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock::{FRAME_SAMPLES, RtpTimestamp, SAMPLES_PER_MS, SendClock};
 use crate::rtp::write_header;
@@ -63,6 +63,17 @@ impl SendPath {
         }
         if let Some(clock) = &mut self.clock {
             clock.set_ptime(ptime_ms(negotiated));
+        }
+    }
+
+    /// Moves the grid: the next slot is so much later, and nothing is sent in between. Media time goes on with real time.
+    pub fn shift(&mut self, by: Duration) {
+        if let Some(clock) = &mut self.clock
+            && !by.is_zero()
+        {
+            clock.shift(by);
+            self.timestamp = self.timestamp.plus(by.as_millis() as u32 * SAMPLES_PER_MS);
+            self.marker = true;
         }
     }
 

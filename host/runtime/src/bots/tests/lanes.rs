@@ -92,7 +92,7 @@ fn idle_lane(plane: &mut Plane, calls: usize) -> (Lane, Vec<Arc<Enlisted>>) {
 fn a_bot_that_leaves_in_the_middle_of_a_batch_costs_nobody_a_turn() {
     let (lane, bots) = idle_lane(&mut Plane::new(), 21);
     let [first, second, third] = [0, 10, 20].map(|at| &bots[at]);
-    assert_eq!([first.phase, second.phase, third.phase], [0; 3], "ten phases");
+    assert_eq!([first.phase(), second.phase(), third.phase()], [0; 3], "ten phases");
     lane.wake(0);
     let next = || lane.next_bot().map(|(bot, ..)| bot.call);
     assert_eq!(next(), Some(first.call));
@@ -107,7 +107,7 @@ fn the_phase_that_has_waited_longest_is_run_first() {
     let (lane, _bots) = idle_lane(&mut Plane::new(), 10);
     let run = |phases: &[usize]| {
         phases.iter().for_each(|phase| lane.wake(*phase));
-        let ran = std::iter::from_fn(|| lane.next_bot()).map(|(bot, ..)| bot.phase);
+        let ran = std::iter::from_fn(|| lane.next_bot()).map(|(bot, ..)| bot.phase());
         ran.collect::<Vec<usize>>()
     };
     assert_eq!(run(&[8]), [8]);
