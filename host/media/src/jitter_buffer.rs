@@ -208,6 +208,13 @@ impl JitterBuffer {
         Ok(())
     }
 
+    /// Whether the packet after one that comes now may be here already: it follows by this one's length, and none is
+    /// faster than the fastest.
+    pub fn may_be_followed(&self, timestamp: u32, samples: usize, arrival: i64) -> bool {
+        let behind = |fastest: i64| arrival - self.timestamps.peek32(timestamp) - fastest;
+        self.offsets().is_none_or(|(fastest, _)| behind(fastest) >= samples as i64)
+    }
+
     /// The next 20 ms. Shape: 160 samples, always filled. `now` in samples of real time. Cost: a copy, as a rule.
     pub fn pull(&mut self, now: i64, out: &mut [i16; FRAME_SAMPLES]) -> FrameKind {
         let kind = self.next_frame(now, out);

@@ -31,7 +31,7 @@ pub use tap::Tap;
 use voice::Voice;
 
 /// RTCP is looked at every so many ticks, spread over the legs.
-const RTCP_EVERY_TICKS: u64 = 10;
+const RTCP_EVERY_TICKS: u64 = 50;
 
 /// Room for broken legs of one phase; more is more than anybody has seen.
 const BROKEN_LEGS_ROOM: usize = 16;
@@ -249,6 +249,7 @@ impl Shard {
         match command {
             ShardCommand::Open { call, leg, ports, ends, ptime_ms, tap } => {
                 stamp::begin(&ports.rtp);
+                stamp::begin(&ports.rtcp);
                 let seat = Seat {
                     call,
                     leg: *leg,

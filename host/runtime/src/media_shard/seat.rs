@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use call::CallId;
 use media::{Leg, LegEvent};
@@ -17,6 +17,8 @@ use crate::bots::{FromCaller, Lane, PHASES, Pressed};
 
 /// Packets read for one leg in one phase. More is a flood: it waits in the socket's buffer, and the kernel drops what does not fit.
 const PACKETS_PER_PHASE_MAX: usize = 32;
+/// So often, in phases of its own, a leg's socket is read until nothing is left in it; else until nothing is expected.
+const READ_OUT_EVERY_TICKS: u64 = 16;
 const DATAGRAM_BYTES_MAX: usize = 2048;
 
 pub struct Seat {
@@ -85,13 +87,18 @@ impl Seat {
         }
     }
 
-    /// Reads the RTP socket, without waiting.
+    /// Reads the RTP socket, without waiting: as a rule one packet, after which no other is expected before the next tick.
     pub fn read(&mut self, phase: u64, now: Instant, scratch: &mut Scratch) {
+        let reads_out = self.listening.is_some()
+            || (phase / PHASES as u64).wrapping_add(self.call.0).is_multiple_of(READ_OUT_EVERY_TICKS);
         for _ in 0..PACKETS_PER_PHASE_MAX {
             let Ok((len, source)) = self.rtp.recv_from(&mut scratch.datagram) else { break };
             let accepted = self.take_rtp(&mut scratch.datagram[..len], source, now);
             if let (Some(listening), true) = (&mut self.listening, accepted) {
                 listening.heard(phase, (scratch.waited_us)(&self.rtp));
+            }
+            if !reads_out && !self.leg.may_have_more() {
+                break;
             }
         }
     }
@@ -130,7 +137,12 @@ impl Seat {
     pub fn exchange_rtcp(&mut self, now: Instant, scratch: &mut Scratch) {
         for _ in 0..PACKETS_PER_PHASE_MAX {
             match self.rtcp.recv_from(&mut scratch.datagram) {
-                Ok((len, source)) => self.leg.receive_rtcp(&mut scratch.datagram[..len], source, now),
+                Ok((len, source)) => {
+                    // Round trips count to the arrival, not to this reading.
+                    let waited = Duration::from_micros(u64::try_from((scratch.waited_us)(&self.rtcp)).unwrap_or(0));
+                    let arrived = now.checked_sub(waited).unwrap_or(now);
+                    self.leg.receive_rtcp(&mut scratch.datagram[..len], source, arrived);
+                }
                 Err(_) => break,
             }
         }
@@ -152,7 +164,7 @@ impl Seat {
             // A full socket buffer or an unreachable peer loses this packet, as the network may.
             let _ = self.rtp.send_to(&scratch.packet, destination);
             if let Some(tap) = &self.tap {
-                tap.sent(destination, self.leg.plain_packet());
+                tap.sent(destination, self.leg.plain_packet(&scratch.packet));
             }
         }
     }

@@ -7,6 +7,9 @@ use std::time::{Duration, SystemTime};
 /// Of the packet that was read last. Source: socket(7), SIOCGSTAMP; Linux's number for the one in nanoseconds.
 const SIOCGSTAMPNS: libc::Ioctl = 0x8907;
 
+/// Nothing waits longer before it is read; what seems to is a step of the wall clock.
+const WAITED_MAX: Duration = Duration::from_secs(2);
+
 /// From now on the kernel notes when packets come; what came before has no time.
 pub fn begin(socket: &UdpSocket) {
     // The first question is the order.
@@ -18,7 +21,7 @@ pub fn begin(socket: &UdpSocket) {
 pub fn waited_us(socket: &UdpSocket) -> i64 {
     let arrived = last(socket).map(|since_1970| SystemTime::UNIX_EPOCH + since_1970);
     let waited = arrived.and_then(|arrived| SystemTime::now().duration_since(arrived).ok());
-    waited.map_or(0, |waited| i64::try_from(waited.as_micros()).unwrap_or(i64::MAX))
+    waited.filter(|waited| *waited < WAITED_MAX).map_or(0, |waited| waited.as_micros() as i64)
 }
 
 fn last(socket: &UdpSocket) -> Option<Duration> {

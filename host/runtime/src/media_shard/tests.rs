@@ -207,21 +207,23 @@ fn a_leg_in_which_the_host_fails_is_closed_and_counted_and_the_others_go_on() {
     bots.stop();
 }
 
+fn packet_of(sequence: u16) -> Vec<u8> {
+    let mut packet = vec![0x80, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+    packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+    packet[4..8].copy_from_slice(&(u32::from(sequence) * 160).to_be_bytes());
+    packet.extend([0xd5; 160]);
+    packet
+}
+
 #[test]
 fn of_a_flood_32_packets_are_read_in_one_phase_and_the_rest_in_the_next() {
     let now = Instant::now();
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (mut seat, _bot) = seat(3, &peer, now);
-    let packet = |sequence: u16| {
-        let mut packet = vec![0x80, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
-        packet[2..4].copy_from_slice(&sequence.to_be_bytes());
-        packet[4..8].copy_from_slice(&(u32::from(sequence) * 160).to_be_bytes());
-        packet.extend([0xd5; 160]);
-        packet
-    };
+    seat.listening = Some(Listening::new(0));
     let to = seat.rtp.local_addr().unwrap();
     for sequence in 0..40 {
-        peer.send_to(&packet(sequence), to).unwrap();
+        peer.send_to(&packet_of(sequence), to).unwrap();
     }
     let mut scratch = Scratch::new();
     let mut accepted = |phase: u32| {
@@ -231,6 +233,32 @@ fn of_a_flood_32_packets_are_read_in_one_phase_and_the_rest_in_the_next() {
     };
     assert_eq!(accepted(1), 32);
     assert_eq!(accepted(2), 40);
+}
+
+#[test]
+fn a_socket_is_read_until_the_next_packet_is_not_due_and_every_sixteenth_tick_until_it_is_empty() {
+    let now = Instant::now();
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (mut seat, _bot) = seat(4, &peer, now);
+    let to = seat.rtp.local_addr().unwrap();
+    let (mut scratch, mut sent, mut tick) = (Scratch::new(), 0, 0);
+    // How many packets are left in the socket after a tick in which so many came.
+    let mut left = |packets: u16| {
+        for _ in 0..packets {
+            peer.send_to(&packet_of(sent), to).unwrap();
+            sent += 1;
+        }
+        let at = now + Duration::from_millis(20) * tick;
+        seat.receive(u64::from(tick) * 10, at, at, &mut scratch, &mut |_| {});
+        tick += 1;
+        u64::from(sent) - seat.leg.stats().packets_received
+    };
+    assert!((0..100).all(|_| left(1) == 0));
+    // One that comes a tick early stays there, and so do those after it, but not for long.
+    let early: Vec<u64> = std::iter::once(2).chain([1; 20]).map(&mut left).collect();
+    assert!(early[0] == 1 && early[16..].iter().all(|left| *left == 0), "{early:?}");
+    // After a hold-up all are read at once.
+    assert_eq!([0, 0, 0, 0, 5].map(&mut left)[4], 0);
 }
 
 /// What left the host for one leg: phase, sequence, timestamp, marker, and the first code.
@@ -255,7 +283,7 @@ fn echo_of_a_caller_in(phase_of_packets: u64) -> (Vec<Departure>, u64) {
             let mut packet = vec![0x80, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9];
             packet[2..4].copy_from_slice(&sent.to_be_bytes());
             packet[4..8].copy_from_slice(&(u32::from(sent) * 160).to_be_bytes());
-            packet.extend([sent as u8 | 0x80; 160]);
+            packet.extend([sent as u8 & 0x3f | 0x80; 160]);
             peer.send_to(&packet, host).unwrap();
             sent += 1;
         }
@@ -293,13 +321,12 @@ fn the_phases_of_a_leg_follow_its_sender_once_and_the_stream_stays_whole() {
         assert!(gaps.len() <= 1 && gaps.iter().all(|gap| (11..20).contains(gap)), "{phase_of_packets}: {gaps:?}");
         // From arrival to departure: to the next phase, a tick of jitter buffer, the bot's budget.
         let (phase, .., code) = departures[departures.len() - 1];
-        let arrived = (100 + 10 * u64::from(code & 0x7f)..).find(|at| at % 10 == phase_of_packets).unwrap();
-        assert_eq!((phase - arrived) % 640 % 1280, 1 + 10 + 5, "{phase_of_packets}: {phase} {arrived}");
+        let arrived = (100 + 10 * u64::from(code & 0x3f)..).find(|at| at % 10 == phase_of_packets).unwrap();
+        assert_eq!((phase - arrived) % 640, 1 + 10 + 5, "{phase_of_packets}: {phase} {arrived}");
         // Every frame came back once, but one of the first ten, which may go for a shorter delay.
-        let mut codes: Vec<u8> =
-            departures.iter().map(|departure| departure.4).skip_while(|code| *code < 0x80).collect();
-        codes.retain(|code| *code != 0xd5);
-        let missing = codes.windows(2).filter(|pair| pair[1] != (pair[0] + 1) | 0x80).count();
+        let codes = departures.iter().map(|departure| departure.4).filter(|code| (0x80..0xc0).contains(code));
+        let codes: Vec<u8> = codes.collect();
+        let missing = codes.windows(2).filter(|pair| pair[1] != (pair[0] + 1) & 0x3f | 0x80).count();
         assert!(missing <= 1, "{phase_of_packets}: {codes:02x?}");
     }
 }
