@@ -109,6 +109,8 @@ pub struct JitterBuffer {
     /// Where `play` is put at the next frame: the first packet's timestamp and arrival.
     start: Option<(i64, i64)>,
     spans: [Option<Span>; SPANS],
+    /// Fastest and slowest of all of them.
+    offsets: Option<(i64, i64)>,
     /// Frames made up while nothing was there, for which `play` has not moved on: they stand in for what turns out to be lost.
     waited: i64,
     late_in_a_row: u32,
@@ -134,6 +136,7 @@ impl JitterBuffer {
             play: None,
             start: None,
             spans: [None; SPANS],
+            offsets: None,
             waited: 0,
             late_in_a_row: 0,
             caution: (0, 0),
@@ -151,6 +154,7 @@ impl JitterBuffer {
         self.play = None;
         self.start = None;
         self.spans = [None; SPANS];
+        self.offsets = None;
         self.waited = 0;
         self.late_in_a_row = 0;
         self.be_patient();
@@ -212,7 +216,7 @@ impl JitterBuffer {
     /// faster than the fastest.
     pub fn may_be_followed(&self, timestamp: u32, samples: usize, arrival: i64) -> bool {
         let behind = |fastest: i64| arrival - self.timestamps.peek32(timestamp) - fastest;
-        self.offsets().is_none_or(|(fastest, _)| behind(fastest) >= samples as i64)
+        self.offsets.is_none_or(|(fastest, _)| behind(fastest) >= samples as i64)
     }
 
     /// The next 20 ms. Shape: 160 samples, always filled. `now` in samples of real time. Cost: a copy, as a rule.
@@ -283,12 +287,12 @@ impl JitterBuffer {
     fn may_wait(&self, now: i64, play: i64) -> bool {
         let longest = i64::from(self.bounds.max_ms) * 8 - HYSTERESIS;
         !self.reaches_beyond(play + FRAME)
-            && self.offsets().is_some_and(|(fastest, _)| now - play + FRAME - fastest <= longest)
+            && self.offsets.is_some_and(|(fastest, _)| now - play + FRAME - fastest <= longest)
     }
 
     /// Below 0: too far behind the wire, take a frame out. Above 0: too close to it, put one in.
     fn correction(&mut self, now: i64, play: i64) -> i64 {
-        let Some((fastest, slowest)) = self.offsets() else {
+        let Some((fastest, slowest)) = self.offsets else {
             return 0;
         };
         let (min, max) = (i64::from(self.bounds.min_ms) * 8, i64::from(self.bounds.max_ms) * 8);
@@ -296,8 +300,7 @@ impl JitterBuffer {
         let offset = now - play - self.waited * FRAME;
         let delay = (offset - fastest).max(0);
         self.stats.playout_delay_ms = (delay / 8) as u32;
-        let caution = if self.is_young() { self.caution.0 } else { 0 };
-        let low = slowest.min(fastest + max - HYSTERESIS).max(fastest + min.max(DELAY_MIN).max(caution));
+        let low = slowest.min(fastest + max - HYSTERESIS).max(fastest + min.max(DELAY_MIN).max(self.caution.0));
         if offset < low {
             low - offset
         } else if offset >= low + HYSTERESIS {
@@ -306,10 +309,6 @@ impl JitterBuffer {
             self.be_patient();
             0
         }
-    }
-
-    fn is_young(&self) -> bool {
-        self.spans.iter().flatten().all(|span| span.number < self.caution.1 + SPANS as i64)
     }
 
     /// The sender's beat is known now, and frames are pulled to it: what was kept out of caution, and what the change added, goes
@@ -406,23 +405,27 @@ impl JitterBuffer {
         // Its first sample is wanted when the frame that holds it is played.
         let slowest = fastest + (at - origin).rem_euclid(FRAME);
         let number = arrival / SPAN_SAMPLES;
-        if self.spans.iter().all(Option::is_none) {
+        if self.offsets.is_none() {
             self.caution = (i64::from(self.bounds.initial_ms) * 8, number);
         }
         let span = &mut self.spans[(number as usize) % SPANS];
-        match span {
-            Some(span) if span.number == number => {
-                span.fastest = span.fastest.min(fastest);
-                span.slowest = span.slowest.max(slowest);
-            }
-            _ => *span = Some(Span { number, fastest, slowest }),
+        if let (Some(span), Some(all)) = (span.as_mut().filter(|span| span.number == number), &mut self.offsets) {
+            (span.fastest, span.slowest) = (span.fastest.min(fastest), span.slowest.max(slowest));
+            *all = (all.0.min(fastest), all.1.max(slowest));
+            return;
         }
+        *span = Some(Span { number, fastest, slowest });
+        self.begin_span();
     }
 
-    fn offsets(&self) -> Option<(i64, i64)> {
-        let newest = self.spans.iter().flatten().map(|span| span.number).max()?;
+    /// What is older than the last eight half seconds is forgotten.
+    fn begin_span(&mut self) {
+        let newest = self.spans.iter().flatten().map(|span| span.number).max().unwrap_or(0);
         let recent = || self.spans.iter().flatten().filter(|span| span.number > newest - SPANS as i64);
-        Some((recent().map(|s| s.fastest).min()?, recent().map(|s| s.slowest).max()?))
+        self.offsets = recent().map(|span| span.fastest).min().zip(recent().map(|span| span.slowest).max());
+        if newest >= self.caution.1 + SPANS as i64 {
+            self.caution.0 = 0;
+        }
     }
 
     fn place(&self, at: i64) -> usize {
