@@ -11,11 +11,14 @@ mod signalling;
 /// So often each piece is done inside `counted`, after as many times outside.
 const TIMES: u32 = 500;
 
+/// What is called once for each time, with the number of the time.
+pub type Run = anyhow::Result<Box<dyn FnMut(u32, &mut Meter)>>;
+
 /// A piece: prepared outside the count, done inside it.
 pub struct Piece {
     pub name: &'static str,
-    /// Makes what `counted` runs; called once for each time, with the number of the time.
-    pub make: fn(&str) -> anyhow::Result<Box<dyn FnMut(u32, &mut Meter)>>,
+    /// Given the path of the echo bot's component.
+    pub make: fn(&str) -> Run,
 }
 
 /// Runs the counted part of a piece, if it is time to count.

@@ -8,7 +8,7 @@ use media::{
     SrtpKey, SrtpSuite, g711, playout,
 };
 
-use crate::{Meter, Piece};
+use crate::{Piece, Run};
 
 /// Legs walked in order, so that each finds its memory cold, as on a media thread.
 const MANY: usize = 2000;
@@ -26,8 +26,6 @@ pub const PIECES: &[Piece] = &[
     Piece { name: "encode_pcmu", make: |_| encode(Codec::Pcmu) },
     Piece { name: "cold_leg_tick", make: |_| cold_legs() },
 ];
-
-type Run = anyhow::Result<Box<dyn FnMut(u32, &mut Meter)>>;
 
 fn srtp() -> Srtp {
     let key = SrtpKey([7; 30]);
