@@ -131,7 +131,7 @@ impl Talker {
         let open = sends && negotiated.remote_rtp.is_some() && self.leg.destination().is_some();
         let mut packet = Vec::new();
         let to = self.leg.send(now, sound, &mut packet);
-        let plain = to.map(|_| self.leg.plain_packet());
+        let plain = to.map(|_| self.leg.plain_packet(&packet));
         let press = self.stream.sent(now, &negotiated, plain, open)?;
         if self.leg.next_send() != self.stream.next_slot() {
             return Err("the leg's grid is not start + n x ptime".into());

@@ -81,6 +81,11 @@ impl SendClock {
         self.ptime = Duration::from_millis(u64::from(ptime_ms));
     }
 
+    /// All further slots are so much later.
+    pub fn shift(&mut self, by: Duration) {
+        self.next += by;
+    }
+
     pub fn ptime(&self) -> Duration {
         self.ptime
     }

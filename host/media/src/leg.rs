@@ -169,6 +169,12 @@ impl Leg {
         datagram.get(..news.plain_bytes)
     }
 
+    /// Whether another packet may be in the socket after the one received last. False is a guess by the sender's beat so far:
+    /// one that got faster is found out only by reading on now and then.
+    pub fn may_have_more(&self) -> bool {
+        self.receive.more
+    }
+
     /// A datagram on the RTCP port, or multiplexed on the RTP port.
     pub fn receive_rtcp(&mut self, datagram: &mut [u8], from: SocketAddr, now: Instant) {
         if let Err(reason) = self.hear_rtcp(datagram, from, now) {
@@ -245,13 +251,28 @@ impl Leg {
     }
 
     /// The packet that [`Leg::send`] wrote last, as it was before encryption, for who wants to capture it.
-    pub fn plain_packet(&self) -> &[u8] {
-        &self.send.plain
+    pub fn plain_packet<'a>(&'a self, sent: &'a [u8]) -> &'a [u8] {
+        if self.send.srtp.is_some() { &self.send.plain } else { sent }
     }
 
     /// When the next packet is due; None before the first call of [`Leg::send`].
     pub fn next_send(&self) -> Option<Instant> {
         self.send.next_slot()
+    }
+
+    /// Moves both of the leg's phases, so that they follow the caller's packets closely: frames are taken and packets sent so much later
+    /// from now on. Once in a call, near its beginning: the one longer step is a gap, with a marker after it, in which timestamps go on.
+    /// False, and nothing is moved: keys are being sent, whose durations a gap would belie.
+    pub fn shift_phases(&mut self, by: Duration) -> bool {
+        if self.send.digits.is_busy() {
+            return false;
+        }
+        self.send.shift(by);
+        if let Some(first) = &mut self.first_frame {
+            *first += by;
+        }
+        self.receive.sound.settle();
+        true
     }
 
     /// Queues keys for the caller's side, `,` a pause of 500 ms. Sound is muted meanwhile; [`LegEvent::DigitsSent`] follows.

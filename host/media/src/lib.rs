@@ -13,7 +13,7 @@ mod concealment;
 mod drop_reason;
 #[doc(hidden)]
 pub mod fuzzing;
-mod g711;
+pub mod g711;
 mod jitter_buffer;
 mod leg;
 mod negotiated;

@@ -59,6 +59,8 @@ pub struct ReceivePath {
     pub payload_bytes: u64,
     pub restarts: u64,
     pub last_heard: Instant,
+    /// After the packet received last there may be another one in the socket.
+    pub more: bool,
 }
 
 impl ReceivePath {
@@ -79,6 +81,7 @@ impl ReceivePath {
             payload_bytes: 0,
             restarts: 0,
             last_heard: now,
+            more: true,
         }
     }
 
@@ -100,6 +103,7 @@ impl ReceivePath {
         negotiated: &Negotiated,
         now: Instant,
     ) -> Result<News, DropReason> {
+        self.more = true;
         let taken = self.take(datagram, from, negotiated, now);
         if let Err(reason) = taken {
             self.drops.count(reason);
@@ -191,7 +195,9 @@ impl ReceivePath {
         let arrival = samples_since(self.epoch, now);
         let stream = self.streams.count(header, now)?;
         stream.note_transit(header.timestamp, arrival);
-        self.sound.insert(header.timestamp, codec, payload, arrival)
+        self.sound.insert(header.timestamp, codec, payload, arrival)?;
+        self.more = self.sound.may_be_followed(header.timestamp, payload.len(), arrival);
+        Ok(())
     }
 
     fn confirm(&mut self, header: &RtpHeader) -> Result<(), DropReason> {

@@ -1,6 +1,6 @@
 //! From the bot's frames to packets, one each ptime.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock::{FRAME_SAMPLES, RtpTimestamp, SAMPLES_PER_MS, SendClock};
 use crate::rtp::write_header;
@@ -27,7 +27,7 @@ pub struct SendPath {
     pub packets: u64,
     pub payload_bytes: u64,
     pub slots_skipped: u64,
-    /// The last packet before encryption.
+    /// The last packet before encryption, if there is any.
     pub plain: Vec<u8>,
     /// When the last slot was, and its media time: what a sender report relates.
     pub last_slot: Option<(Instant, RtpTimestamp)>,
@@ -66,6 +66,17 @@ impl SendPath {
         }
     }
 
+    /// Moves the grid: the next slot is so much later, and nothing is sent in between. Media time goes on with real time.
+    pub fn shift(&mut self, by: Duration) {
+        if let Some(clock) = &mut self.clock
+            && !by.is_zero()
+        {
+            clock.shift(by);
+            self.timestamp = self.timestamp.plus(by.as_millis() as u32 * SAMPLES_PER_MS);
+            self.marker = true;
+        }
+    }
+
     pub fn next_slot(&self) -> Option<Instant> {
         self.clock.as_ref().map(SendClock::next)
     }
@@ -96,30 +107,38 @@ impl SendPath {
         }
         self.slots_skipped += u64::from(missed);
         self.last_slot = Some((slot + clock.ptime() * missed, at));
-        self.fill(length as usize, sound);
         let what = match negotiated.telephone_event {
             Some(_) => self.digits.next(at, length),
             None => Slot::Audio,
         };
-        self.write(what, at, length as usize, negotiated, out)
+        if length as usize == FRAME_SAMPLES && self.waiting_samples == 0 {
+            // As a rule a packet is a frame, which then never lies in the leg's own memory.
+            let frame = next_frame(sound);
+            return self.write(what, at, frame.as_ref().map_or(&[], |frame| frame), FRAME_SAMPLES, negotiated, out);
+        }
+        let samples = self.fill(length as usize, sound);
+        self.write(what, at, &samples[..length as usize], length as usize, negotiated, out)
     }
 
-    /// Takes as many frames as this packet needs. The source is asked also while keys are sent: its time passes muted.
-    fn fill(&mut self, length: usize, sound: &mut dyn SoundSource) {
+    /// Takes as many frames as this packet needs, and what is left of the last one back again.
+    fn fill(&mut self, length: usize, sound: &mut dyn SoundSource) -> [i16; PACKET_SAMPLES_MAX + FRAME_SAMPLES] {
         while self.waiting_samples < length {
-            let mut frame = [0; FRAME_SAMPLES];
-            if !sound.next_frame(&mut frame) {
-                frame = [0; FRAME_SAMPLES];
-            }
+            let frame = next_frame(sound).unwrap_or([0; FRAME_SAMPLES]);
             self.waiting[self.waiting_samples..][..FRAME_SAMPLES].copy_from_slice(&frame);
             self.waiting_samples += FRAME_SAMPLES;
         }
+        let samples = self.waiting;
+        self.waiting.copy_within(length..self.waiting_samples, 0);
+        self.waiting_samples -= length;
+        samples
     }
 
+    /// `samples`: of the packet's length, or none, which is silence.
     fn write(
         &mut self,
         what: Slot,
         at: RtpTimestamp,
+        samples: &[i16],
         length: usize,
         negotiated: &Negotiated,
         out: &mut Vec<u8>,
@@ -140,31 +159,35 @@ impl SendPath {
                 write_header(&header, out);
                 out.extend_from_slice(&payload);
             }
-            Slot::Audio => {
+            Slot::Audio if !samples.is_empty() => {
                 header.marker = std::mem::take(&mut self.marker);
                 write_header(&header, out);
-                g711::encode(negotiated.codec, &self.waiting[..length], out);
+                g711::encode(negotiated.codec, samples, out);
             }
-            Slot::Muted => {
+            Slot::Audio | Slot::Muted => {
                 header.marker = std::mem::take(&mut self.marker);
                 write_header(&header, out);
                 out.resize(out.len() + length, g711::silence(negotiated.codec));
             }
         }
-        self.waiting.copy_within(length..self.waiting_samples, 0);
-        self.waiting_samples -= length;
         let payload_bytes = out.len() - crate::rtp::HEADER_BYTES;
-        self.plain.clone_from(out);
-        if let Some(srtp) = &mut self.srtp
-            && !srtp.seal_rtp(&header, out)
-        {
-            return false;
+        if let Some(srtp) = &mut self.srtp {
+            self.plain.clone_from(out);
+            if !srtp.seal_rtp(&header, out) {
+                return false;
+            }
         }
         self.sequence = self.sequence.wrapping_add(1);
         self.packets += 1;
         self.payload_bytes += payload_bytes as u64;
         true
     }
+}
+
+/// The source is asked also while keys are sent: its time passes muted.
+fn next_frame(sound: &mut dyn SoundSource) -> Option<[i16; FRAME_SAMPLES]> {
+    let mut frame = [0; FRAME_SAMPLES];
+    sound.next_frame(&mut frame).then_some(frame)
 }
 
 /// What our buffers are made for; anything else would be a fault of ours, and is 20 ms.

@@ -146,10 +146,6 @@ fn other_than_a_component(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Address space reserved for each memory. More than any bot may use, so that a memory never moves;
-/// little enough for ten thousand instances (the default of 4 GiB is not).
-const MEMORY_RESERVATION_MIN: u64 = 64 << 20;
-
 fn settings(limits: &Limits) -> Config {
     let mut config = Config::new();
     // Stopping a guest: epochs cost nothing measurable, fuel would buy a determinism that nobody asked for.
@@ -165,8 +161,7 @@ fn settings(limits: &Limits) -> Config {
     config.parallel_compilation(false);
     // On-demand instances with hard limits per store (`MemoryUse`), not the pool: measured, the pool brings compiled bots no speed,
     // and it would have to reserve for the largest bot in every slot. Fewer mappings instead: one reservation that never moves.
-    let reservation = MEMORY_RESERVATION_MIN.max((limits.memory_bytes as u64).next_multiple_of(64 << 10));
-    config.memory_reservation(reservation);
+    config.memory_reservation(limits.reserved_bytes());
     config.memory_may_move(false);
     config.memory_reservation_for_growth(0);
     // Bounds are checked in any case when the reservation is below 4 GiB; a guard of one Wasm page still merges neighbouring checks.

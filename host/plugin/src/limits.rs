@@ -50,7 +50,16 @@ impl Default for Limits {
     }
 }
 
+/// Address space reserved for each memory. More than any bot may use, so that a memory never moves;
+/// little enough for ten thousand instances (the default of 4 GiB is not).
+const MEMORY_RESERVATION_MIN: u64 = 64 << 20;
+
 impl Limits {
+    /// Address space that one memory of an instance reserves.
+    pub fn reserved_bytes(&self) -> u64 {
+        MEMORY_RESERVATION_MIN.max((self.memory_bytes as u64).next_multiple_of(64 << 10))
+    }
+
     pub(crate) fn hard_cpu(&self) -> Duration {
         Duration::from_millis(self.hard_cpu_ms.into())
     }

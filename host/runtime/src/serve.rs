@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::admin::{Phase, Readiness};
 use crate::bots::{Bots, Lane, PHASES};
+use crate::capacity::Room;
 use crate::config::Config;
 use crate::core::{Core, HeadRoom, Record, Request, Sample, Witness};
 use crate::drain::{Signal, Signals};
@@ -23,7 +24,7 @@ use crate::said::say;
 use crate::signalling::{Bounds, Signalling};
 use crate::tenancy::Tenancy;
 use crate::tls::TlsServer;
-use crate::{admin, core, descriptors, wiring};
+use crate::{admin, core, wiring};
 
 /// Guests look at the epoch; one tick is how long a bot may stay before its worker's place is given to another.
 const EPOCH: Duration = Duration::from_millis(1);
@@ -32,11 +33,12 @@ const REQUESTS_WAITING_MAX: usize = 16;
 /// Runs the host until it has drained.
 pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
-    descriptors::raise_limit(config.limits.calls);
+    let limits = plugin_limits(&config);
+    Room::allowed().suffice_for(config.limits.calls, limits.reserved_bytes()).map_err(anyhow::Error::msg)?;
     let readiness = Readiness::default();
 
     // Bots and tenants first: whoever is called must be there when the first call comes.
-    let engine = Engine::new(plugin_limits(&config)).map_err(|error| anyhow::anyhow!("wasmtime: {error:#}"))?;
+    let engine = Engine::new(limits).map_err(|error| anyhow::anyhow!("wasmtime: {error:#}"))?;
     let ticking = EpochTicker::start(&engine)?;
     let opened = config.clone();
     let tenancy = tokio::task::spawn_blocking(move || Tenancy::open(&opened, &engine)).await.context("tenants")??;

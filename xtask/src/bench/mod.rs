@@ -3,6 +3,7 @@
 
 mod calls;
 mod hosting;
+mod instructions;
 mod running;
 
 use std::fs;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 
 use self::calls::Calls;
 use self::hosting::Hosting;
+use self::instructions::Instructions;
 use crate::process::{cargo, target_dir};
 
 /// A `--require` does not hold.
@@ -27,6 +29,8 @@ pub enum Bench {
     Calls(Calls),
     /// Drive a release host over its admin API and measure reloads, isolation, activation, kill -9 and what slots keep.
     Hosting(Hosting),
+    /// Count the instructions of the hot paths with callgrind, and compare them with the committed counts.
+    Instructions(Instructions),
 }
 
 #[derive(Clone)]
@@ -42,12 +46,13 @@ fn parse_required(text: &str) -> Result<Required, String> {
 }
 
 pub fn run(bench: &Bench) -> ExitCode {
-    let (measured, required) = match bench {
-        Bench::Calls(calls) => (calls::measure(calls), &calls.require),
-        Bench::Hosting(hosting) => (hosting::measure(hosting), &hosting.require),
+    let judged = match bench {
+        Bench::Calls(calls) => calls::measure(calls).map(|figures| judge(&figures, &calls.require)),
+        Bench::Hosting(hosting) => hosting::measure(hosting).map(|figures| judge(&figures, &hosting.require)),
+        Bench::Instructions(asked) => instructions::run(asked),
     };
-    match measured {
-        Ok(figures) => judge(&figures, required),
+    match judged {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("bench: {error:#}");
             ExitCode::from(EXIT_NOT_RUN)

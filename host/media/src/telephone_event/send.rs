@@ -94,6 +94,11 @@ impl DigitSender {
         }
     }
 
+    /// Keys are being sent, or wait.
+    pub fn is_busy(&self) -> bool {
+        !self.steps.is_empty() || !matches!(self.state, State::Idle)
+    }
+
     /// Queues keys under an id, which [`Self::take_finished`] gives back after the last one's gap.
     pub fn order(&mut self, id: u64, keys: &str) -> Result<(), DigitsRefused> {
         let count = keys.chars().take(KEYS_MAX + 1).count();

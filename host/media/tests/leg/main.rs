@@ -3,6 +3,7 @@
 mod caller;
 mod digits_in;
 mod digits_out;
+mod held_up;
 mod hostile;
 mod network;
 mod renegotiation;

@@ -150,3 +150,20 @@ fn the_first_sequence_number_is_below_2_to_the_15() {
     params.first_sequence = 0xffff;
     assert_eq!(Caller::new(params).sent(&mut ()).map(|packet| packet.sequence), Some(0x7fff));
 }
+
+#[test]
+fn phases_that_move_leave_one_gap_with_a_marker_after_it_and_media_time_goes_on() {
+    let mut caller = ptime(20);
+    let before = caller.sent_for(100, &mut ());
+    assert!(caller.leg.shift_phases(ms(14)));
+    let after = caller.sent_for(100, &mut ());
+    let (last, first) = (&before[before.len() - 1], &after[0]);
+    assert_eq!(first.sequence, last.sequence.wrapping_add(1));
+    assert_eq!(first.timestamp.wrapping_sub(last.timestamp), (20 + 14) * 8);
+    assert!(first.marker && after[1..].iter().all(|packet| !packet.marker));
+    // In the middle of a key, whose duration counts in slots, nothing moves.
+    caller.leg.send_digits(1, "5").unwrap();
+    let slot = caller.leg.next_send();
+    assert!(!caller.leg.shift_phases(ms(14)));
+    assert_eq!(caller.leg.next_send(), slot);
+}

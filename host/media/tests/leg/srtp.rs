@@ -322,7 +322,7 @@ fn a_capture_sees_both_directions_decrypted() {
     let mut out = Vec::new();
     caller.leg.send(caller.now, &mut (), &mut out).unwrap();
     let opened = Crypto { master: OURS, tag_bytes: 10 }.open(&out, 0).unwrap();
-    assert_eq!(caller.leg.plain_packet(), opened);
+    assert_eq!(caller.leg.plain_packet(&[]), opened);
 }
 
 #[test]

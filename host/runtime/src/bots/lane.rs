@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, mpsc};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use call::CallId;
+
 use super::cell::{BotCell, Place, Turn};
 use super::errands::Errand;
 use super::late::OVERSTAY;
@@ -58,6 +60,12 @@ pub(super) struct Helm {
 enum Change {
     Enlist(Arc<Enlisted>),
     Discharge(Arc<Enlisted>),
+    /// The bot of this call goes with its leg.
+    Follow {
+        call: CallId,
+        from: usize,
+        to: usize,
+    },
 }
 
 /// The lane's bots, and what is left of the phases being run.
@@ -145,6 +153,15 @@ impl Lane {
         self.change(Change::Discharge(Arc::clone(bot)));
     }
 
+    /// A leg changes its receive phase, and its bot changes with it: woken with that phase's legs from now on. `phase`: the bot's.
+    /// Called by the media thread, once in a call: a message, and at most one futex wake.
+    pub fn follow(&self, call: CallId, phase: &AtomicUsize, to: usize) {
+        let from = phase.swap(to, Ordering::AcqRel);
+        self.promised[to].fetch_add(1, Ordering::Relaxed);
+        self.promised[from].fetch_sub(1, Ordering::Relaxed);
+        self.change(Change::Follow { call, from, to });
+    }
+
     /// Taken up by the holder at once, not only when a media thread has something for it: nothing of an ended call stays.
     fn change(&self, change: Change) {
         // The receiver is the lane's own.
@@ -154,8 +171,10 @@ impl Lane {
 
     fn take_changes(&self, batch: &mut Batch) {
         while let Ok(change) = batch.changes.try_recv() {
-            let phase = batch.take(change);
-            self.population[phase].store(batch.phases[phase].len(), Ordering::Relaxed);
+            batch.take(change);
+            for (population, bots) in self.population.iter().zip(&batch.phases) {
+                population.store(bots.len(), Ordering::Relaxed);
+            }
         }
     }
 
@@ -319,26 +338,30 @@ enum Return {
 }
 
 impl Batch {
-    /// Carries it out; which phase it was in. The bots behind one that leaves move up by one, also in a batch that is being run:
-    /// none of them misses its turn.
-    fn take(&mut self, change: Change) -> usize {
-        let (Change::Enlist(bot) | Change::Discharge(bot)) = &change;
-        let phase = bot.phase;
-        let bots = &mut self.phases[phase];
+    fn take(&mut self, change: Change) {
         match change {
-            Change::Enlist(bot) => bots.push(bot),
+            Change::Enlist(bot) => self.phases[bot.phase()].push(bot),
             Change::Discharge(bot) => {
-                if let Some(index) = bots.iter().position(|other| Arc::ptr_eq(other, &bot)) {
-                    let left = bots.remove(index);
-                    if self.left != 0 && self.phase == phase && index < self.next {
-                        self.next -= 1;
-                    }
-                    // Perhaps the last of the call: its memory is not given back here.
-                    bot.errands.run(Errand::Forget(left));
-                }
+                // It may be about to follow its leg: then it is not where its phase says.
+                let left = (0..PHASES).find_map(|phase| self.take_out(phase, |other| Arc::ptr_eq(other, &bot)));
+                // Perhaps the last of the call: its memory is not given back here.
+                left.into_iter().for_each(|left| bot.errands.run(Errand::Forget(left)));
+            }
+            // One that enlisted after its leg changed is there already.
+            Change::Follow { call, from, to } => {
+                let bot = self.take_out(from, |other| other.call == call);
+                self.phases[to].extend(bot);
             }
         }
-        phase
+    }
+
+    /// The bots behind it move up by one, also in a batch that is being run: none of them misses its turn.
+    fn take_out(&mut self, phase: usize, is_it: impl Fn(&Arc<Enlisted>) -> bool) -> Option<Arc<Enlisted>> {
+        let index = self.phases[phase].iter().position(is_it)?;
+        if self.left != 0 && self.phase == phase && index < self.next {
+            self.next -= 1;
+        }
+        Some(self.phases[phase].remove(index))
     }
 
     /// The bot that was given out last overstays.

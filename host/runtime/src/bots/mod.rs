@@ -30,7 +30,7 @@ mod starter;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -152,7 +152,8 @@ impl Errands {
 /// One bot in its lane.
 pub struct Enlisted {
     call: CallId,
-    phase: usize,
+    /// That of its leg, which may change once.
+    phase: Arc<AtomicUsize>,
     cell: Arc<BotCell>,
     lane: Arc<Lane>,
     enlisted: AtomicBool,
@@ -168,6 +169,10 @@ pub struct Enlisted {
 }
 
 impl Enlisted {
+    fn phase(&self) -> usize {
+        self.phase.load(Ordering::Acquire)
+    }
+
     /// Whom it concerns: the core, or the thread that runs errands.
     fn tell(self: &Arc<Self>, report: Report) {
         let (call, bot) = (self.call, || Arc::clone(self));
@@ -313,7 +318,7 @@ impl Bots {
         let cell = Arc::new(BotCell::new(Arc::clone(&operations), ends, proving, quota, stats));
         let bot = Arc::new(Enlisted {
             call,
-            phase,
+            phase: Arc::clone(&media.lane_phase),
             cell,
             lane,
             enlisted: AtomicBool::new(false),

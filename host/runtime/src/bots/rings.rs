@@ -1,7 +1,7 @@
 //! What passes between a call's leg and its bot.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Instant;
 
 use media::{PlayoutReader, PlayoutWriter};
@@ -61,6 +61,8 @@ pub struct BotEnds {
 /// The media thread's ends of the rings between leg and bot.
 pub struct MediaEnds {
     pub phase: usize,
+    /// What the bot's lane goes by; changed by `Lane::follow`.
+    pub lane_phase: Arc<AtomicUsize>,
     pub frames: rtrb::Producer<FromCaller>,
     pub digits: rtrb::Producer<Pressed>,
     pub answers: rtrb::Consumer<FromBot>,
@@ -76,5 +78,6 @@ pub fn rings(phase: usize, playout_ms: u32) -> (MediaEnds, BotEnds, PlayoutWrite
     let (answers_in, answers) = rtrb::RingBuffer::new(FRAMES_WAITING_MAX);
     let shared = Arc::new(Shared::default());
     let bot = BotEnds { frames, digits, answers: answers_in, shared: Arc::clone(&shared) };
-    (MediaEnds { phase, frames: frames_in, digits: digits_in, answers, playout, shared }, bot, writer)
+    let lane_phase = Arc::new(AtomicUsize::new(phase));
+    (MediaEnds { phase, lane_phase, frames: frames_in, digits: digits_in, answers, playout, shared }, bot, writer)
 }

@@ -202,7 +202,7 @@ fn close(bot: &Arc<Enlisted>, reports: &Reports) {
     if bot.enlisted.load(Ordering::Acquire) {
         bot.lane.discharge(bot);
     }
-    bot.lane.leave(bot.phase);
+    bot.lane.leave(bot.phase());
     let end = || bot.cell.enter().end(&mut |report| bot.tell(report));
     let stats = catch_unwind(AssertUnwindSafe(end)).unwrap_or_default();
     if bot.cell.take_incoming().is_some() {

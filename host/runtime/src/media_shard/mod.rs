@@ -1,10 +1,12 @@
 //! Media threads: each owns its legs and their sockets and walks the phases of the 20 ms tick on an absolute schedule.
 //! Never: enters a guest, takes a lock, allocates or logs per frame, waits for a socket, resolves a name.
 //!
-//! Read `schedule` (when), `seat` (one leg's two moments in a tick), `voice` (what is sent), then the loop here.
+//! Read `schedule` (when), `listening` (and when best), `seat` (one leg's two moments in a tick), `voice` (what is sent), then the loop here.
 
+mod listening;
 mod schedule;
 mod seat;
+mod stamp;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -22,13 +24,14 @@ use tokio::sync::mpsc;
 use crate::bots::{Lane, MediaEnds, PHASES, priority};
 use crate::observe::Counter;
 use crate::rtp_ports::PortPair;
+use listening::{Beat, Listening};
 use schedule::Schedule;
 use seat::{Scratch, Seat};
 pub use tap::Tap;
 use voice::Voice;
 
 /// RTCP is looked at every so many ticks, spread over the legs.
-const RTCP_EVERY_TICKS: u64 = 10;
+const RTCP_EVERY_TICKS: u64 = 50;
 
 /// Room for broken legs of one phase; more is more than anybody has seen.
 const BROKEN_LEGS_ROOM: usize = 16;
@@ -109,6 +112,8 @@ impl MediaShard {
             schedule: Schedule::new(budget),
             seats: Vec::new(),
             free: Vec::new(),
+            listening: Vec::new(),
+            phase: 0,
             broken: Vec::with_capacity(BROKEN_LEGS_ROOM),
             scratch: Scratch::new(),
             counters,
@@ -138,6 +143,10 @@ struct Shard {
     schedule: Schedule,
     seats: Vec<Option<Seat>>,
     free: Vec<usize>,
+    /// Seats whose senders are listened to.
+    listening: Vec<usize>,
+    /// The one that is run, or was last.
+    phase: u64,
     /// Seats in which a panic of ours ended a turn; given up before the next phase.
     broken: Vec<usize>,
     scratch: Scratch,
@@ -167,13 +176,14 @@ impl Shard {
 
     /// Sends first: departures are what callers hear, and a packet read 2 ms later is early enough.
     fn run_phase(&mut self, phase: u64, due: Instant) {
-        let Self { schedule, seats, broken, scratch, events, .. } = self;
+        self.phase = phase;
+        let Self { schedule, seats, broken, scratch, events, listening, .. } = self;
         each(schedule.sending(phase), seats, broken, |_, seat| seat.send(due, scratch));
         let answer_due = due + schedule.budget();
         let now = Instant::now().max(due);
         let tick = phase / PHASES as u64;
         each(schedule.receiving(phase), seats, broken, |index, seat| {
-            seat.receive(now, answer_due, scratch, &mut |event| {
+            seat.receive(phase, now, answer_due, scratch, &mut |event| {
                 let _ = events.send(event);
             });
             if (tick + index as u64).is_multiple_of(RTCP_EVERY_TICKS) {
@@ -181,16 +191,36 @@ impl Shard {
             }
         });
         self.lane.wake((phase % PHASES as u64) as usize);
+        // Who is read twice in a phase finds nothing the second time.
+        each(listening, seats, broken, |_, seat| seat.read(phase, now, scratch));
+        self.follow_beats(phase);
         while let Some(index) = self.broken.pop() {
             self.give_up(index);
         }
+    }
+
+    fn follow_beats(&mut self, phase: u64) {
+        let Self { schedule, seats, listening, lane, .. } = self;
+        listening.retain(|&index| {
+            let Some(seat) = &mut seats[index] else { return false };
+            let beat = seat.beat(phase);
+            // Other ptimes go round another wheel than the sender's packets.
+            if let (Beat::In(wanted), 20) = (beat, seat.ptime_ms) {
+                let (from, to) = (seat.voice.ends.phase, schedule.uncrowded(wanted));
+                if seat.follow_beat(to, lane) {
+                    schedule.remove(index, from, seat.ptime_ms);
+                    schedule.add(index, to, seat.ptime_ms);
+                }
+            }
+            beat == Beat::NotYet
+        });
     }
 
     /// A panic of ours in one leg costs that call, not the thread: unasked for, `Closed` ends it.
     fn give_up(&mut self, index: usize) {
         let Some(seat) = self.seats[index].take() else { return };
         self.schedule.remove(index, seat.voice.ends.phase, seat.ptime_ms);
-        self.free.push(index);
+        self.vacate(index);
         self.counters.broken_legs.add(1);
         let call = seat.call;
         // Whatever state it is in: reading or dropping it may fail again.
@@ -218,6 +248,8 @@ impl Shard {
     fn carry_out(&mut self, command: ShardCommand) {
         match command {
             ShardCommand::Open { call, leg, ports, ends, ptime_ms, tap } => {
+                stamp::begin(&ports.rtp);
+                stamp::begin(&ports.rtcp);
                 let seat = Seat {
                     call,
                     leg: *leg,
@@ -227,6 +259,9 @@ impl Shard {
                     tap,
                     ptime_ms,
                     heard: false,
+                    listening: Some(Listening::new(self.phase)),
+                    took: 0,
+                    takes_from: 0,
                 };
                 self.sit(seat);
             }
@@ -270,6 +305,9 @@ impl Shard {
             self.seats.push(None);
             self.seats.len() - 1
         });
+        if seat.listening.is_some() {
+            self.listening.push(index);
+        }
         self.seats[index] = Some(seat);
         self.schedule.add(index, phase, ptime_ms);
     }
@@ -278,7 +316,7 @@ impl Shard {
         let Some(index) = self.find(call) else { return };
         let Some(mut seat) = self.seats[index].take() else { return };
         self.schedule.remove(index, seat.voice.ends.phase, seat.ptime_ms);
-        self.free.push(index);
+        self.vacate(index);
         let scratch = &mut self.scratch;
         // A failure of ours in its last words costs those words.
         let _ = catch_unwind(AssertUnwindSafe(|| seat.say_bye(Instant::now(), scratch)));
@@ -286,6 +324,11 @@ impl Shard {
         // The sockets close before the core may give the ports to another call.
         drop(seat);
         let _ = self.events.send(ShardEvent::Closed { call, stats });
+    }
+
+    fn vacate(&mut self, index: usize) {
+        self.free.push(index);
+        self.listening.retain(|other| *other != index);
     }
 
     fn find(&self, call: CallId) -> Option<usize> {

@@ -106,8 +106,15 @@ mod tests {
             let shared = Arc::new(Shared::default());
             shared.wants_frames.store(true, Ordering::Relaxed);
             let (frames, digits) = (rtrb::RingBuffer::new(1).0, rtrb::RingBuffer::new(1).0);
-            let ends =
-                MediaEnds { phase: 0, frames, digits, answers: answers_out, playout, shared: Arc::clone(&shared) };
+            let ends = MediaEnds {
+                phase: 0,
+                lane_phase: Arc::default(),
+                frames,
+                digits,
+                answers: answers_out,
+                playout,
+                shared: Arc::clone(&shared),
+            };
             Self { voice: Voice::new(ends, ptime_ms), answers, queue, shared }
         }
 

@@ -77,6 +77,10 @@ impl Host {
         self.uri_end.trim_start_matches('@').split(';').next().and_then(|address| address.parse().ok()).unwrap()
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     pub fn folder(&self) -> &Path {
         &self.folder
     }

@@ -6,6 +6,7 @@
 #[path = "../../../plugin/tests/plugin/bots.rs"]
 mod bots;
 mod callers;
+mod capacity;
 mod conducts;
 mod host;
 mod neighbours;

@@ -92,7 +92,7 @@ fn idle_lane(plane: &mut Plane, calls: usize) -> (Lane, Vec<Arc<Enlisted>>) {
 fn a_bot_that_leaves_in_the_middle_of_a_batch_costs_nobody_a_turn() {
     let (lane, bots) = idle_lane(&mut Plane::new(), 21);
     let [first, second, third] = [0, 10, 20].map(|at| &bots[at]);
-    assert_eq!([first.phase, second.phase, third.phase], [0; 3], "ten phases");
+    assert_eq!([first.phase(), second.phase(), third.phase()], [0; 3], "ten phases");
     lane.wake(0);
     let next = || lane.next_bot().map(|(bot, ..)| bot.call);
     assert_eq!(next(), Some(first.call));
@@ -103,11 +103,27 @@ fn a_bot_that_leaves_in_the_middle_of_a_batch_costs_nobody_a_turn() {
 }
 
 #[test]
+fn a_bot_goes_with_its_leg_to_another_phase_and_is_run_there_only() {
+    let (lane, bots) = idle_lane(&mut Plane::new(), 11);
+    let run = |phase: usize| {
+        lane.wake(phase);
+        std::iter::from_fn(|| lane.next_bot()).map(|(bot, ..)| bot.call).collect::<Vec<_>>()
+    };
+    lane.follow(bots[0].call, &bots[0].phase, 3);
+    assert_eq!(run(0), [bots[10].call]);
+    assert_eq!(run(3), [bots[3].call, bots[0].call]);
+    // One that goes and is discharged at once is nowhere.
+    lane.follow(bots[1].call, &bots[1].phase, 4);
+    lane.discharge(&bots[1]);
+    assert_eq!((run(1), run(4)), (vec![], vec![bots[4].call]));
+}
+
+#[test]
 fn the_phase_that_has_waited_longest_is_run_first() {
     let (lane, _bots) = idle_lane(&mut Plane::new(), 10);
     let run = |phases: &[usize]| {
         phases.iter().for_each(|phase| lane.wake(*phase));
-        let ran = std::iter::from_fn(|| lane.next_bot()).map(|(bot, ..)| bot.phase);
+        let ran = std::iter::from_fn(|| lane.next_bot()).map(|(bot, ..)| bot.phase());
         ran.collect::<Vec<usize>>()
     };
     assert_eq!(run(&[8]), [8]);
