@@ -93,8 +93,9 @@ pub fn complaints(called: &str, outcome: &Outcome, report: &Report, summary: &Va
             expect("ended by, says the host,", &summary["ended_by"], json!("host"));
             let told = summary["why"].as_str().unwrap_or_default();
             expect(&format!("the reason {told:?}"), &json!(told.contains(why)), json!(true));
-            // Concealment may eat a little at the ends, never as much.
-            let heard = report.prompt_samples > PROMPT_SAMPLES * 9 / 10 && report.prompt_samples <= PROMPT_SAMPLES;
+            // Concealment may eat a little at the ends and draw the sound out where a packet was late, never as much.
+            let about_all = PROMPT_SAMPLES * 9 / 10..=PROMPT_SAMPLES * 11 / 10;
+            let heard = about_all.contains(&report.prompt_samples);
             expect(&format!("the prompt, {} samples heard,", report.prompt_samples), &json!(heard), json!(true));
         }
         Refused(status, cause) => {
