@@ -13,7 +13,7 @@ mod excess;
 use std::hint::black_box;
 
 use conduct::{Conduct, Fate, Place};
-use patchbay_sdk::{Accept, Bot, Call, Event, FRAME_SAMPLES, Frame, HungUp, Refusal, Start, StartReason};
+use patchbay_sdk::{Accept, Bot, Call, Event, Frame, HungUp, Refusal, Start, StartReason};
 
 /// The call of the host that tries a component out before it serves it.
 const DRY_RUN: &str = "dry-run";
