@@ -4,7 +4,7 @@
 //! Each run measures the floor first, then a fresh host. The figures are medians of the runs. `tests/bench` does the measuring.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ use crate::process::{root, target_dir};
 
 /// Set-up, warm-up and hanging up, beyond the interval.
 const AROUND_TIME_MAX: Duration = Duration::from_secs(180);
+
+/// The echo without Wasm. A host with the feature `native-bot` runs it in place of whatever build has that name.
+const NATIVE: &str = "native";
 
 #[derive(clap::Args)]
 pub struct Calls {
@@ -65,7 +68,7 @@ pub fn measure(calls: &Calls) -> Result<Map<String, Value>> {
         Bot::Echo => "echo",
         Bot::DtmfMenu => "dtmf-menu",
         Bot::Silent => "silent",
-        Bot::Native => bail!("the host cannot run a bot without Wasm; measure echo, dtmf-menu or silent"),
+        Bot::Native => NATIVE,
     };
     let stage = Stage::build(calls)?;
     let mut floors = Vec::new();
@@ -109,7 +112,19 @@ fn medians(runs: &[Map<String, Value>]) -> Map<String, Value> {
 struct Stage {
     host: PathBuf,
     loadgen: PathBuf,
+    /// What the host loads.
+    bots: PathBuf,
     folder: PathBuf,
+}
+
+/// A host with the bot `native`, out of the folder in which people look for one to install.
+fn native_host(given: Option<&Path>, folder: &Path) -> Result<PathBuf> {
+    if let Some(host) = given {
+        return Ok(host.to_owned());
+    }
+    let host = folder.join("patchbay-native");
+    fs::rename(release_program("patchbay", "patchbay", &["--features", "native-bot"])?, &host)?;
+    Ok(host)
 }
 
 impl Stage {
@@ -117,14 +132,22 @@ impl Stage {
         // Those that we ship are built in any case.
         let names = if calls.bot == Bot::Silent { vec!["silent".to_owned()] } else { Vec::new() };
         bots::build(&Bots { names, tests: false, toolchain: None })?;
-        let host = match &calls.host {
-            Some(host) => host.clone(),
-            None => release_program("patchbay", "patchbay")?,
-        };
-        let loadgen = release_program("patchbay-bench", "loadgen")?;
         let folder = target_dir().join("bench");
+        let mut bots = root().join("target/bots");
         fs::create_dir_all(&folder)?;
-        let stage = Stage { host, loadgen, folder };
+        let host = match (&calls.host, calls.bot) {
+            (_, Bot::Native) => {
+                let echo = bots.join("echo.wasm");
+                bots = folder.join("native-bots");
+                fs::create_dir_all(&bots)?;
+                fs::copy(echo, bots.join(format!("{NATIVE}.wasm")))?;
+                native_host(calls.host.as_deref(), &folder)?
+            }
+            (Some(host), _) => host.clone(),
+            (None, _) => release_program("patchbay", "patchbay", &[])?,
+        };
+        let loadgen = release_program("patchbay-bench", "loadgen", &[])?;
+        let stage = Stage { host, loadgen, bots, folder };
         if calls.srtp {
             let status = Command::new(&stage.loadgen).arg("certificate").arg(&stage.folder).status()?;
             ensure!(status.success(), "no certificate could be made");
@@ -166,7 +189,7 @@ impl Stage {
             true => ("certificates = [{ cert = \"cert.pem\", key = { file = \"key.pem\" } }]", "require"),
             false => ("", "prefer"),
         };
-        let bots = root().join("target/bots");
+        let bots = &self.bots;
         let text = format!(
             "bots = {bots:?}\n[limits]\ncalls = {room}\n[[listeners]]\nlisten = \"{scheme}://127.0.0.1:0\"\n{certificates}\n\
              [[trunks]]\nname = \"callers\"\nnetworks = [\"127.0.0.0/8\"]\nsrtp = \"{srtp}\"\n[[routes]]\nplugin = \"{{called}}\"\n"

@@ -65,9 +65,9 @@ pub fn measure(hosting: &Hosting) -> Result<Map<String, Value>> {
     bots::build(&Bots { names: Vec::new(), tests: true, toolchain: None })?;
     let host = match &hosting.host {
         Some(host) => host.clone(),
-        None => release_program("patchbay", "patchbay")?,
+        None => release_program("patchbay", "patchbay", &[])?,
     };
-    let loadgen = release_program("patchbay-bench", "loadgen")?;
+    let loadgen = release_program("patchbay-bench", "loadgen", &[])?;
     let mut command = Command::new(loadgen);
     command.env("RUST_BACKTRACE", "0").arg("hosting").arg("--host").arg(host);
     for folder in ["target/bots", "target/bots-test"] {

@@ -62,8 +62,10 @@ pub fn run(bench: &Bench) -> ExitCode {
 
 /// Builds one package, in release, and gives the program of that name. One after the other, so that the host has the features that it has
 /// when an operator builds it.
-fn release_program(package: &str, program: &str) -> Result<PathBuf> {
-    let status = cargo(&["build", "--release", "--package", package]).status().context("cannot run cargo")?;
+fn release_program(package: &str, program: &str, options: &[&str]) -> Result<PathBuf> {
+    let status = cargo(&[&["build", "--release", "--package", package], options].concat())
+        .status()
+        .context("cannot run cargo")?;
     ensure!(status.success(), "{package} does not build");
     Ok(target_dir().join("release").join(program))
 }

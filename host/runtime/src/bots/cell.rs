@@ -96,6 +96,8 @@ pub(super) enum Running {
     Bot(Box<Instance>),
     /// It failed; an instance of the same build is to take its place.
     Down(Plugin),
+    #[cfg(feature = "native-bot")]
+    Native,
     Fallback(Prompt),
     Gone,
 }
@@ -310,6 +312,11 @@ impl Bot {
         match &mut self.running {
             Running::Waiting | Running::Gone => return,
             Running::Down(_) => return self.stay_down(tell),
+            #[cfg(feature = "native-bot")]
+            Running::Native => {
+                self.echo(now);
+                return self.report_acts(tell);
+            }
             Running::Fallback(prompt) => {
                 if prompt.feed(lock(&self.operations).playout()) {
                     self.running = Running::Gone;

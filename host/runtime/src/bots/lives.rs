@@ -129,6 +129,8 @@ impl Bot {
             Running::Bot(instance) => instance.plugin().clone(),
             Running::Down(plugin) => plugin.clone(),
             Running::Waiting | Running::Fallback(_) | Running::Gone => return false,
+            #[cfg(feature = "native-bot")]
+            Running::Native => return false,
         };
         if self.saves.state.is_none() || self.operations().is_over() {
             return false;

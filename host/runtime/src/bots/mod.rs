@@ -19,6 +19,8 @@ mod lane;
 mod late;
 mod lives;
 mod moves;
+#[cfg(feature = "native-bot")]
+mod native;
 mod operations;
 mod port;
 pub(crate) mod priority;

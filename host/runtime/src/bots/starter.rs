@@ -292,6 +292,11 @@ impl Start {
         if bot.closing.load(Ordering::Acquire) || queued.elapsed() > WAIT_MAX {
             return Err(StartFailure::TimedOut);
         }
+        #[cfg(feature = "native-bot")]
+        if generation.plugin.name() == super::native::NAME {
+            bot.cell.enter().run_native();
+            return Ok(Accept { ring: false, frames: true });
+        }
         lock(&bot.operations).advance(Instant::now());
         let faulted = |fault: Fault| StartFailure::Faulted { why: fault.to_string() };
         let mut instance = bot.instantiate(&generation.plugin).map_err(faulted)?;

@@ -140,3 +140,21 @@ fn every_fault_in_frames_ends_the_bot_with_its_reason() {
         assert_eq!(stats.wrong_lengths, if conduct == "wrong-length" { 49 } else { 0 }, "{conduct}");
     }
 }
+
+#[cfg(feature = "native-bot")]
+#[test]
+fn the_bot_without_wasm_gives_each_frame_back() {
+    let mut plane = Plane::new();
+    plane.generation = super::plane::named(crate::bots::native::NAME);
+    let mut line = plane.call("nobody");
+    plane.answer(&line);
+    for tick in 0..3 {
+        line.frame(tick);
+        plane.wake_until("the answer", || line.answered(tick));
+        assert_eq!(line.ends.answers.pop().unwrap().samples, [tick as i16; 160]);
+    }
+    plane.bots.event(line.call, plugin::Event::Hangup { by: "caller".into(), cause: "bye".into() });
+    plane.wake_all();
+    plane.await_event(|event| format!("{event:?}").contains("Done"));
+    assert_eq!(plane.end(&line).frames, 3);
+}
