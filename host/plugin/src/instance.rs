@@ -68,7 +68,7 @@ impl Instance {
         kind: FrameKind,
         answer: &mut [i16; FRAME_SAMPLES],
     ) -> Result<FrameAnswer, Fault> {
-        let bot = &mut self.bot;
+        let bot = &self.bot;
         let returned = self.cell.enter(Purpose::Frame, |store| bot.on_frame(store, tick, samples, kind))?;
         match returned {
             None => Ok(FrameAnswer::Nothing),
@@ -111,8 +111,8 @@ impl Instance {
         }
     }
 
-    /// From here on the guest has its whole allowance of CPU for one tick. Without it a tick is 20 ms of the port's clock, which
-    /// would make one of all the frames that have waited.
+    /// From here on the guest has its whole allowance of CPU for one tick, until the next call of this. Whoever never calls it has ticks of
+    /// 20 ms of the port's clock, which would make one of all the frames that have waited.
     pub fn begin_tick(&mut self) {
         self.cell.store.data_mut().meter.begin_tick();
     }
@@ -202,8 +202,8 @@ impl Cell {
             Purpose::Start => state.meter.enter(self.limits.start_cpu()),
             Purpose::StartWithin(allowance) => state.meter.enter(allowance),
             Purpose::Save => state.meter.enter(self.limits.hard_cpu()),
-            Purpose::Event => state.meter.enter_event(state.port.now_ms() / TICK_MS, self.limits.hard_cpu()),
-            Purpose::Frame => state.meter.enter_frame(state.port.now_ms() / TICK_MS, self.limits.hard_cpu()),
+            Purpose::Event => state.meter.enter_event(|| state.port.now_ms() / TICK_MS, self.limits.hard_cpu()),
+            Purpose::Frame => state.meter.enter_frame(|| state.port.now_ms() / TICK_MS, self.limits.hard_cpu()),
         }
         let store = &mut self.store;
         let result = catch_unwind(AssertUnwindSafe(|| run(store)));

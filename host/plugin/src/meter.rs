@@ -24,9 +24,18 @@ pub(crate) struct Meter {
     guest_time: Duration,
     measured_time: Duration,
     frames_until_sample: u32,
-    /// Which tick `spent_in_tick` belongs to.
-    tick: u64,
+    /// Whose `spent_in_tick` is.
+    tick: Tick,
     spent_in_tick: Duration,
+}
+
+/// The span that shares one allowance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tick {
+    /// Until [`Meter::begin_tick`] says so: nobody's clock is asked any more.
+    Told,
+    /// By the port's clock.
+    OfClock(u64),
 }
 
 /// One call of the guest, from entry to return.
@@ -57,7 +66,7 @@ impl Default for Meter {
             guest_time: Duration::ZERO,
             measured_time: Duration::ZERO,
             frames_until_sample: FRAMES_PER_SAMPLE / 2,
-            tick: 0,
+            tick: Tick::OfClock(0),
             spent_in_tick: Duration::ZERO,
         }
     }
@@ -69,28 +78,32 @@ impl Meter {
         self.run = Run { allowance, began: Some(thread_cpu()), ..Run::default() };
     }
 
-    /// An event: shares `limit` with whatever else happens in the same tick.
-    pub(crate) fn enter_event(&mut self, tick: u64, limit: Duration) {
-        let allowance = self.left_in(tick, limit);
+    /// An event: shares `limit` with whatever else happens in the same tick. `clock`: the number of the tick.
+    pub(crate) fn enter_event(&mut self, clock: impl FnOnce() -> u64, limit: Duration) {
+        let allowance = self.left_in(clock, limit);
         self.enter(allowance);
     }
 
     /// A frame: shares `limit` with the events of its tick.
-    pub(crate) fn enter_frame(&mut self, tick: u64, limit: Duration) {
-        let allowance = self.left_in(tick, limit);
+    pub(crate) fn enter_frame(&mut self, clock: impl FnOnce() -> u64, limit: Duration) {
+        let allowance = self.left_in(clock, limit);
         let sampled = self.frames_until_sample == 0;
         self.frames_until_sample = if sampled { FRAMES_PER_SAMPLE } else { self.frames_until_sample } - 1;
         self.run = Run { allowance, began: sampled.then(thread_cpu), overstayed: None, frame: true };
     }
 
     pub(crate) fn begin_tick(&mut self) {
+        self.tick = Tick::Told;
         self.spent_in_tick = Duration::ZERO;
     }
 
-    fn left_in(&mut self, tick: u64, limit: Duration) -> Duration {
-        if tick != self.tick {
-            self.tick = tick;
-            self.spent_in_tick = Duration::ZERO;
+    fn left_in(&mut self, clock: impl FnOnce() -> u64, limit: Duration) -> Duration {
+        if let Tick::OfClock(before) = self.tick {
+            let tick = clock();
+            if tick != before {
+                self.tick = Tick::OfClock(tick);
+                self.spent_in_tick = Duration::ZERO;
+            }
         }
         limit.saturating_sub(self.spent_in_tick)
     }
@@ -191,16 +204,25 @@ mod tests {
     fn events_and_the_frame_of_one_tick_share_one_allowance() {
         let mut meter = Meter::default();
         let limit = Duration::from_millis(10);
-        meter.enter_event(7, limit);
+        meter.enter_event(|| 7, limit);
         burn(Duration::from_millis(8));
         meter.leave();
-        meter.enter_event(7, limit);
+        meter.enter_event(|| 7, limit);
         burn(Duration::from_millis(4));
         assert_eq!(meter.on_epoch(), Verdict::TooLong);
         meter.leave();
-        meter.enter_event(8, limit);
+        meter.enter_event(|| 8, limit);
         burn(Duration::from_millis(4));
         assert_eq!(meter.on_epoch(), Verdict::Overstayed, "the next tick has an allowance of its own");
+        meter.leave();
+        // From here on ticks are told.
+        meter.begin_tick();
+        for clock in [8, 9] {
+            meter.enter_event(|| clock, limit);
+            burn(Duration::from_millis(6));
+            assert_eq!(meter.on_epoch() == Verdict::TooLong, clock == 9);
+            meter.leave();
+        }
     }
 
     #[test]
@@ -209,7 +231,7 @@ mod tests {
         let each = Duration::from_micros(200);
         let frames = FRAMES_PER_SAMPLE * 20;
         for tick in 0..frames {
-            meter.enter_frame(tick.into(), LIMIT);
+            meter.enter_frame(|| tick.into(), LIMIT);
             burn(each);
             meter.leave();
         }
@@ -240,11 +262,11 @@ mod tests {
         for frames_before in [0, FRAMES_PER_SAMPLE / 2] {
             let mut meter = Meter::default();
             for _ in 0..frames_before {
-                meter.enter_frame(0, LIMIT);
+                meter.enter_frame(|| 0, LIMIT);
                 meter.leave();
             }
             let before = meter.guest_time();
-            meter.enter_frame(1, LIMIT);
+            meter.enter_frame(|| 1, LIMIT);
             meter.on_epoch();
             burn(Duration::from_millis(20));
             meter.leave();

@@ -71,6 +71,7 @@ impl Plugin {
             self.try_frames(&mut bot, 0).map_err(failed("on-frame"))?;
         }
         for (tick, key) in ['1', '#'].into_iter().enumerate() {
+            bot.begin_tick();
             bot.on_event(Event::Digit { key, tick: DRY_RUN_FRAMES + tick as u64 }).map_err(failed("on-event"))?;
         }
         if let Some(state) = bot.save().map_err(failed("save"))? {
@@ -80,6 +81,7 @@ impl Plugin {
                 self.try_frames(&mut moved, DRY_RUN_FRAMES).map_err(failed("on-frame, moved"))?;
             }
         }
+        bot.begin_tick();
         let hangup = Event::Hangup { by: "caller".to_owned(), cause: "bye".to_owned() };
         bot.on_event(hangup).map_err(failed("on-event"))
     }

@@ -3,6 +3,7 @@
 use crate::contract::{CallInfo, Event, FrameKind, StartReason, Started};
 use crate::host_state::HostState;
 use crate::limits::FRAME_SAMPLES;
+use std::cell::RefCell;
 use wasmtime::Store;
 
 wasmtime::component::bindgen!({
@@ -23,17 +24,24 @@ pub(crate) const VERSION: &str = "0.1.0";
 /// Longest reason of a refusal, in characters: it goes into a SIP header.
 const REASON_CHARS_MAX: usize = 128;
 
+thread_local! {
+    /// The frame on its way into a guest. Kept, so that handing one over allocates nothing, and one for all guests of a thread, so that it
+    /// is never cold.
+    static FRAME: RefCell<types::Frame> = RefCell::new(types::Frame {
+        tick: 0,
+        samples: vec![0; FRAME_SAMPLES],
+        kind: types::FrameKind::Absent,
+    });
+}
+
 /// The exports of one instance, looked up once.
 pub(crate) struct Bot {
     exports: Telephony,
-    /// Kept between frames, so that handing one over allocates nothing.
-    frame: types::Frame,
 }
 
 impl Bot {
     pub(crate) fn instantiate(pre: &TelephonyPre<HostState>, store: &mut Store<HostState>) -> wasmtime::Result<Self> {
-        let frame = types::Frame { tick: 0, samples: vec![0; FRAME_SAMPLES], kind: types::FrameKind::Absent };
-        Ok(Self { exports: pre.instantiate(store)?, frame })
+        Ok(Self { exports: pre.instantiate(store)? })
     }
 
     fn guest(&self) -> &Guest {
@@ -71,21 +79,23 @@ impl Bot {
     /// The samples that the bot returned. A `Vec` on purpose: wasmtime runs the guest's own clean-up (`post-return`) before it hands
     /// the result over, so a list read in place would show what the guest's allocator has written over it.
     pub(crate) fn on_frame(
-        &mut self,
+        &self,
         store: &mut Store<HostState>,
         tick: u64,
         samples: &[i16; FRAME_SAMPLES],
         kind: FrameKind,
     ) -> wasmtime::Result<Option<Vec<i16>>> {
-        self.frame.tick = tick;
-        self.frame.samples.copy_from_slice(samples);
-        self.frame.kind = match kind {
+        let kind = match kind {
             FrameKind::Audio => types::FrameKind::Audio,
             FrameKind::Concealed => types::FrameKind::Concealed,
             FrameKind::Absent => types::FrameKind::Absent,
             FrameKind::Held => types::FrameKind::Held,
         };
-        self.guest().call_on_frame(store, &self.frame)
+        FRAME.with_borrow_mut(|frame| {
+            (frame.tick, frame.kind) = (tick, kind);
+            frame.samples.copy_from_slice(samples);
+            self.guest().call_on_frame(store, frame)
+        })
     }
 
     pub(crate) fn on_event(&self, store: &mut Store<HostState>, event: Event) -> wasmtime::Result<()> {
