@@ -15,9 +15,9 @@ use super::lane::lock;
 use super::late;
 use super::lives::{Restarts, Saves};
 use super::moves::{Frozen, Incoming};
-use super::operations::Operations;
+use super::operations::{Affairs, Operations, Quiet};
 use super::quota::CpuQuota;
-use super::rings::{BotEnds, Frame, FromBot};
+use super::rings::{BotEnds, FromBot, Pressed};
 
 /// Frames that wait for the bot before the oldest goes: 500 ms.
 pub const FRAMES_WAITING_MAX: usize = 25;
@@ -102,40 +102,44 @@ pub(super) enum Running {
     Gone,
 }
 
+/// What every turn needs comes first.
+#[repr(C)]
 pub struct Bot {
     pub(super) running: Running,
-    operations: Arc<Mutex<Operations>>,
+    operations: Arc<Affairs>,
     pub(super) ends: BotEnds,
+    /// As the last turn left its operations; holds until somebody stirs them.
+    quiet: Option<Quiet>,
     answered_at: Option<Instant>,
     pub(super) pace: Pace,
-    /// Of its generation; a flag of its own if there is none.
-    pub(super) proved: Arc<AtomicBool>,
-    pub(super) saves: Saves,
-    pub(super) restarts: Restarts,
-    pub(super) quota: CpuQuota,
     /// The instance before this one, for a second after a move.
     pub(super) frozen: Option<Box<Frozen>>,
-    pub stats: BotStats,
     /// Guest CPU of this turn.
     pub(super) used: Duration,
-    out: Box<Frame>,
+    pub(super) quota: CpuQuota,
+    pub(super) saves: Saves,
+    pub stats: BotStats,
+    /// Of its generation; a flag of its own if there is none.
+    pub(super) proved: Arc<AtomicBool>,
+    pub(super) restarts: Restarts,
 }
 
 /// Shared by lanes, starters and the call; entered by one thread at a time.
+#[repr(C)]
 pub struct BotCell {
-    bot: Mutex<Bot>,
     place: AtomicU8,
     /// Set aside for the slow lane and not yet run there.
     queued: AtomicBool,
-    /// A new instance that waits for the end of a turn, and whether there is one.
-    incoming: Mutex<Option<Box<Incoming>>>,
     has_incoming: AtomicBool,
+    bot: Mutex<Bot>,
+    /// A new instance that waits for the end of a turn; whether there is one is said above.
+    incoming: Mutex<Option<Box<Incoming>>>,
 }
 
 impl BotCell {
     /// `stats`: with the build that it begins with.
     pub fn new(
-        operations: Arc<Mutex<Operations>>,
+        operations: Arc<Affairs>,
         ends: BotEnds,
         proved: Arc<AtomicBool>,
         quota: CpuQuota,
@@ -146,24 +150,24 @@ impl BotCell {
             running: Running::Waiting,
             operations,
             ends,
+            quiet: None,
             answered_at: None,
             pace,
-            proved,
-            saves: Saves::default(),
-            restarts: Restarts::default(),
-            quota,
             frozen: None,
-            stats,
             used: Duration::ZERO,
-            out: Box::new([0; 160]),
+            quota,
+            saves: Saves::default(),
+            stats,
+            proved,
+            restarts: Restarts::default(),
         };
         let place = AtomicU8::new(bot.place() as u8);
         Self {
-            bot: Mutex::new(bot),
             place,
             queued: AtomicBool::new(false),
-            incoming: Mutex::new(None),
             has_incoming: AtomicBool::new(false),
+            bot: Mutex::new(bot),
+            incoming: Mutex::new(None),
         }
     }
 
@@ -242,12 +246,18 @@ impl Bot {
     }
 
     pub(super) fn set_wants_frames(&self, wanted: bool) {
-        self.operations().want_frames(wanted);
-        self.ends.shared.wants_frames.store(self.operations().wants_frames(), Ordering::Relaxed);
+        let mut operations = self.operations();
+        operations.want_frames(wanted);
+        self.ends.shared.wants_frames.store(operations.wants_frames(), Ordering::Relaxed);
     }
 
     pub fn operations(&self) -> MutexGuard<'_, Operations> {
-        lock(&self.operations)
+        self.operations.lock()
+    }
+
+    #[cfg(feature = "native-bot")]
+    pub(super) fn advance(&self, now: Instant) -> MutexGuard<'_, Operations> {
+        self.operations.advance(now)
     }
 
     /// The instance goes; what it used stays on record.
@@ -318,7 +328,7 @@ impl Bot {
                 return self.report_acts(tell);
             }
             Running::Fallback(prompt) => {
-                if prompt.feed(lock(&self.operations).playout()) {
+                if prompt.feed(self.operations.lock().playout()) {
                     self.running = Running::Gone;
                     tell(Report::FallbackPlayed);
                 }
@@ -335,7 +345,7 @@ impl Bot {
         self.count_cpu(now);
         // Frames that had waited are ticks of their own.
         self.keep_pace(measured / frames.max(1));
-        self.report_acts(tell);
+        self.settle(tell);
         match outcome {
             Ok(()) => self.save_if_due(now, tell),
             Err(Ended::Overfull) => self.give_up(OVERFULL.to_owned(), tell),
@@ -367,7 +377,18 @@ impl Bot {
     }
 
     fn next_act(&self) -> Option<BotAct> {
-        self.operations().next_act()
+        self.operations.look().next_act()
+    }
+
+    /// After the guest has run. Cost: a load, if nobody has touched the call's operations.
+    fn settle(&mut self, tell: Tell) {
+        if self.quiet.is_some() && !self.operations.is_stirred() {
+            return;
+        }
+        self.report_acts(tell);
+        let wants_frames;
+        (wants_frames, self.quiet) = self.operations.rest();
+        self.ends.shared.wants_frames.store(wants_frames, Ordering::Relaxed);
     }
 
     fn measured_time(&self) -> Duration {
@@ -378,34 +399,37 @@ impl Bot {
     }
 
     pub(super) fn take_digits(&mut self) -> Result<(), Ended> {
-        let mut overfull = self.ends.shared.digits_overfull.load(Ordering::Relaxed);
-        while let Ok(pressed) = self.ends.digits.pop() {
-            let digit = Event::Digit { key: pressed.key, tick: pressed.tick };
-            overfull |= self.operations().push(digit).is_err();
-        }
-        if overfull { Err(Ended::Overfull) } else { Ok(()) }
+        let (operations, mut refused) = (&self.operations, false);
+        let overfull = self.ends.take_digits(|Pressed { key, tick }| {
+            refused |= operations.lock().push(Event::Digit { key, tick }).is_err();
+        });
+        if overfull || refused { Err(Ended::Overfull) } else { Ok(()) }
     }
 
     fn run_guest(&mut self, now: Instant, turn: Turn) -> Result<(), Fault> {
-        let wanted = {
-            let mut operations = self.operations();
-            operations.advance(now);
-            // What the bot says in this tick counts from the next one on.
-            operations.wants_frames()
-        };
+        self.operations.set_now(now);
+        // Nothing has happened since the last turn: the operations are not even looked at.
+        if let Some(quiet) = self.quiet.filter(|quiet| quiet.lasts(now) && !self.operations.is_stirred()) {
+            return self.take_frames(now, turn, quiet.wants_frames, false);
+        }
+        self.quiet = None;
+        // What the bot says in this tick counts from the next one on.
+        let wanted = self.operations.advance(now).wants_frames();
         self.run_events(now, turn)?;
         let (over, events_wait) = {
             let operations = self.operations();
             (operations.is_over(), operations.has_events())
         };
+        self.take_frames(now, turn, wanted && !over, events_wait)
+    }
+
+    fn take_frames(&mut self, now: Instant, turn: Turn, wanted: bool, events_wait: bool) -> Result<(), Fault> {
         match self.answered_at {
-            _ if over || !wanted => self.drop_frames(),
+            _ if !wanted => self.drop_frames(),
             // A frame comes after its tick's events.
-            Some(answered_at) if !events_wait => self.run_frames(now, answered_at, turn)?,
+            Some(answered_at) if !events_wait => return self.run_frames(now, answered_at, turn),
             _ => self.keep_newest_frames(),
         }
-        let wants_frames = self.operations().wants_frames();
-        self.ends.shared.wants_frames.store(wants_frames, Ordering::Relaxed);
         Ok(())
     }
 
@@ -413,14 +437,14 @@ impl Bot {
         let Running::Bot(instance) = &mut self.running else { return Ok(()) };
         // Bounded: what a bot's own doing brings about (a timer of 0 ms in each timer event) becomes due in the next tick.
         loop {
-            let next = lock(&self.operations).next_event();
+            let next = self.operations.lock().next_event();
             let Some(event) = next else { return Ok(()) };
             if matches!(event, Event::Answered) {
                 self.answered_at.get_or_insert(now);
             }
             self.stats.events += 1;
             if let Err(fault) = instance.on_event(event) {
-                lock(&self.operations).strike_last_delivered();
+                self.operations.lock().strike_last_delivered();
                 return Err(fault);
             }
             if now.elapsed() >= turn.patience {
@@ -443,16 +467,18 @@ impl Bot {
     fn run_frames(&mut self, now: Instant, answered_at: Instant, turn: Turn) -> Result<(), Fault> {
         self.keep_newest_frames();
         let Running::Bot(instance) = &mut self.running else { return Ok(()) };
-        let mut first = true;
+        let (mut first, mut samples) = (true, [0; 160]);
         while let Ok(frame) = self.ends.frames.pop() {
             if !std::mem::take(&mut first) {
                 instance.begin_tick();
             }
             let entered = instance.measured_time();
-            let answer = instance.on_frame(frame.tick, &frame.samples, frame.kind, &mut self.out)?;
+            let answer = instance.on_frame(frame.tick, &frame.samples, frame.kind, &mut samples)?;
             let used = instance.measured_time().saturating_sub(entered);
             self.stats.frames += 1;
-            self.stats.guest_time_max = self.stats.guest_time_max.max(used);
+            if used > self.stats.guest_time_max {
+                self.stats.guest_time_max = used;
+            }
             let finished = Instant::now();
             // What was kept from before the answer was due when nobody waited for it.
             if finished > frame.due && frame.due > answered_at {
@@ -461,7 +487,7 @@ impl Bot {
             }
             if answer == FrameAnswer::Frame {
                 // A full ring means that nothing departs any more: the media thread is gone or the call held.
-                let _ = self.ends.answers.push(FromBot { tick: frame.tick, samples: *self.out });
+                let _ = self.ends.answers.push(FromBot { tick: frame.tick, samples });
             }
             self.stats.wrong_lengths += u64::from(answer == FrameAnswer::WrongLength);
             self.ends.shared.answered.store(frame.tick + 1, Ordering::Release);

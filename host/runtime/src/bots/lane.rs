@@ -41,8 +41,9 @@ pub struct Lane {
     holder: AtomicUsize,
     pub(super) helm: Mutex<Helm>,
     threads: OnceLock<Vec<Thread>>,
-    /// Only the lane's own threads look here; so with `moving` and `helm`.
-    batch: Mutex<Batch>,
+    /// None while the holder has it: it takes it once, however many bots it runs. Only the lane's own threads look here; so with `moving`
+    /// and `helm`.
+    batch: Mutex<Option<Box<Batch>>>,
     pub slow: Arc<SlowLane>,
     /// Bots that are to move, once nobody waits for their turn.
     moving: Mutex<VecDeque<Arc<Enlisted>>>,
@@ -69,7 +70,7 @@ enum Change {
 }
 
 /// The lane's bots, and what is left of the phases being run.
-struct Batch {
+pub(super) struct Batch {
     phases: [Vec<Arc<Enlisted>>; PHASES],
     changes: mpsc::Receiver<Change>,
     /// Keys of bots that overstayed in this batch.
@@ -120,7 +121,7 @@ impl Lane {
             holder: AtomicUsize::new(0),
             helm: Mutex::new(Helm { spares: (1..LANE_THREADS).collect(), stuck: false }),
             threads: OnceLock::new(),
-            batch: Mutex::new(batch),
+            batch: Mutex::new(Some(Box::new(batch))),
             slow,
             moving: Mutex::default(),
             stop: AtomicBool::new(false),
@@ -169,15 +170,6 @@ impl Lane {
         self.unpark(self.holder.load(Ordering::Acquire));
     }
 
-    fn take_changes(&self, batch: &mut Batch) {
-        while let Ok(change) = batch.changes.try_recv() {
-            batch.take(change);
-            for (population, bots) in self.population.iter().zip(&batch.phases) {
-                population.store(bots.len(), Ordering::Relaxed);
-            }
-        }
-    }
-
     /// Called by the media thread once a phase's packets are read. Cost: two atomics and at most one futex wake.
     ///
     /// No wake-up is lost while the lane changes hands: of this `fetch_or` and the new holder's `swap` one comes first. If it is
@@ -202,7 +194,13 @@ impl Lane {
         if self.holder.load(Ordering::Acquire) != seat {
             return;
         }
-        lock(&self.batch).note_overstay();
+        // For whoever goes on with it. It lies there already if this guest overstayed before and there was nobody.
+        let mut batch = lock(&self.batch);
+        if let Some(held) = HELD.take() {
+            *batch = Some(held);
+        }
+        batch.iter_mut().for_each(|batch| batch.note_overstay());
+        drop(batch);
         let Some(successor) = helm.spares.pop() else {
             helm.stuck = true;
             return;
@@ -246,50 +244,66 @@ impl Lane {
     /// Runs batches until none waits, or until the lane was handed over while a guest ran. A bot moves when nobody waits for
     /// a turn, so that whatever its new build does stands before no frame of that moment; and whoever is woken meanwhile goes first.
     fn work_as_holder(&self, seat: usize) {
-        loop {
-            let next = self.next_bot();
-            let moving = if next.is_none() { lock(&self.moving).pop_front() } else { None };
-            let here = Workplace::Seat { lane: std::ptr::from_ref(self).addr(), seat, overstayed: false };
-            WORKPLACE.set(here);
-            match (next, moving) {
-                (Some((bot, now, turn)), _) => self.run(&bot, now, turn),
-                (None, Some(bot)) => Self::run_move(&bot),
-                (None, None) => {
-                    WORKPLACE.set(Workplace::Elsewhere);
+        let here = Workplace::Seat { lane: std::ptr::from_ref(self).addr(), seat, overstayed: false };
+        while let Some(mut batch) = self.take_batch() {
+            let came_back = loop {
+                let next = batch.next_bot(self);
+                let moving = if next.is_none() { lock(&self.moving).pop_front() } else { None };
+                if next.is_none() && moving.is_none() {
+                    *lock(&self.batch) = Some(batch);
                     return;
                 }
-            }
-            let overstayed = WORKPLACE.replace(Workplace::Elsewhere) != here;
-            if overstayed {
-                match self.come_back(seat) {
-                    Return::Holds => {}
-                    Return::Spare => return,
+                WORKPLACE.set(here);
+                // Within reach of `hand_over`, should the guest overstay.
+                HELD.set(Some(batch));
+                let mut used = Duration::ZERO;
+                if let Some((bot, now, turn)) = next {
+                    used = self.run(&bot, now, turn);
                 }
+                moving.iter().for_each(Self::run_move);
+                let overstayed = WORKPLACE.replace(Workplace::Elsewhere) != here;
+                match HELD.take() {
+                    Some(held) if !overstayed => batch = held,
+                    _ => break self.come_back(seat),
+                }
+                batch.used += used;
+            };
+            if let Return::Spare = came_back {
+                return;
             }
         }
     }
 
-    fn run(&self, bot: &Arc<Enlisted>, now: Instant, turn: Turn) {
+    fn take_batch(&self) -> Option<Box<Batch>> {
+        lock(&self.batch).take()
+    }
+
+    /// The guest CPU that it used, as far as it counts against those behind it.
+    fn run(&self, bot: &Arc<Enlisted>, now: Instant, turn: Turn) -> Duration {
         match bot.cell.place() {
             // Another of its kind has just overstayed. This one runs beside the lane for once: alike bots that loop in the same tick
             // cost the lane one overstay, not one each.
-            Place::Lane if turn.suspect => return self.slow.queue(bot, Place::SetAside),
+            Place::Lane if turn.suspect => {
+                self.slow.queue(bot, Place::SetAside);
+                return Duration::ZERO;
+            }
             Place::Lane => {}
-            slow => return self.slow.queue(bot, slow),
+            slow => {
+                self.slow.queue(bot, slow);
+                return Duration::ZERO;
+            }
         }
         // Somebody inside means that the slow lane or a move has it just now: its frames wait in the ring.
-        let Some(mut inside) = bot.cell.try_enter() else { return };
+        let Some(mut inside) = bot.cell.try_enter() else { return Duration::ZERO };
         let used = inside.run(now, turn, &mut |report| bot.tell(report));
         bot.cell.note_pace(&inside);
-        if !used.is_zero() && self.is_held_here() {
-            lock(&self.batch).used += used;
-        }
         if bot.cell.has_incoming() {
             let mut moving = lock(&self.moving);
             if !moving.iter().any(|other| Arc::ptr_eq(other, bot)) {
                 moving.push_back(Arc::clone(bot));
             }
         }
+        used
     }
 
     fn run_move(bot: &Arc<Enlisted>) {
@@ -301,34 +315,10 @@ impl Lane {
         bot.cell.move_bot(&mut inside, Instant::now(), &bot.script, &mut |report| bot.tell(report));
     }
 
-    /// Whether the thread that runs a guest here still holds the lane: what an overstaying one uses after that costs nobody's turn.
-    fn is_held_here(&self) -> bool {
-        matches!(WORKPLACE.get(), Workplace::Seat { seat, overstayed: false, .. } if self.holder.load(Ordering::Acquire) == seat)
-    }
-
-    /// The bot to run next, and under which conditions.
+    /// The bot to run next; for tests, which hold a lane without threads.
+    #[cfg(test)]
     pub(super) fn next_bot(&self) -> Option<(Arc<Enlisted>, Instant, Turn)> {
-        let batch = &mut *lock(&self.batch);
-        self.take_changes(batch);
-        let now = Instant::now();
-        loop {
-            if batch.left == 0 {
-                batch.left = self.pending.swap(0, Ordering::AcqRel);
-                (batch.woken, batch.used) = (now, Duration::ZERO);
-                batch.suspects.clear();
-                batch.phase = batch.following_phase()?;
-                batch.next = 0;
-            }
-            if let Some(bot) = batch.phases[batch.phase].get(batch.next).cloned() {
-                batch.next += 1;
-                let suspect = batch.suspects.contains(&bot.key);
-                let turn = Turn { woken: batch.woken, others: batch.used, patience: PATIENCE, suspect };
-                return Some((bot, now, turn));
-            }
-            batch.left &= !(1 << batch.phase);
-            batch.phase = batch.following_phase().unwrap_or(batch.phase);
-            batch.next = 0;
-        }
+        lock(&self.batch).as_mut()?.next_bot(self)
     }
 }
 
@@ -364,6 +354,35 @@ impl Batch {
         Some(self.phases[phase].remove(index))
     }
 
+    /// The bot to run next, and under which conditions.
+    fn next_bot(&mut self, lane: &Lane) -> Option<(Arc<Enlisted>, Instant, Turn)> {
+        while let Ok(change) = self.changes.try_recv() {
+            self.take(change);
+            for (population, bots) in lane.population.iter().zip(&self.phases) {
+                population.store(bots.len(), Ordering::Relaxed);
+            }
+        }
+        let now = Instant::now();
+        loop {
+            if self.left == 0 {
+                self.left = lane.pending.swap(0, Ordering::AcqRel);
+                (self.woken, self.used) = (now, Duration::ZERO);
+                self.suspects.clear();
+                self.phase = self.following_phase()?;
+                self.next = 0;
+            }
+            if let Some(bot) = self.phases[self.phase].get(self.next).cloned() {
+                self.next += 1;
+                let suspect = self.suspects.contains(&bot.key);
+                let turn = Turn { woken: self.woken, others: self.used, patience: PATIENCE, suspect };
+                return Some((bot, now, turn));
+            }
+            self.left &= !(1 << self.phase);
+            self.phase = self.following_phase().unwrap_or(self.phase);
+            self.next = 0;
+        }
+    }
+
     /// The bot that was given out last overstays.
     fn note_overstay(&mut self) {
         self.used += OVERSTAY;
@@ -396,6 +415,8 @@ pub enum Workplace {
 
 thread_local! {
     pub static WORKPLACE: std::cell::Cell<Workplace> = const { std::cell::Cell::new(Workplace::Elsewhere) };
+    /// What the holder holds, while a guest runs.
+    static HELD: std::cell::Cell<Option<Box<Batch>>> = const { std::cell::Cell::new(None) };
 }
 
 /// Called by the guest's port on the thread that runs it.

@@ -26,9 +26,10 @@ const SAVE_COST_SHARE: u32 = 1000;
 
 /// The last save, and when the next one is due.
 #[derive(Default)]
+#[repr(C)]
 pub struct Saves {
-    state: Option<Vec<u8>>,
     due: Option<Instant>,
+    state: Option<Vec<u8>>,
     wait: Duration,
     slow: bool,
 }

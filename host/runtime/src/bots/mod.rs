@@ -26,14 +26,15 @@ mod port;
 pub(crate) mod priority;
 mod quota;
 mod rings;
+pub mod slots;
 mod slow_lane;
 mod starter;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use call::{BotAct, BotStats, CallId, StartFailure, WallClock};
@@ -41,6 +42,8 @@ use plugin::Generation;
 use tokio::sync::mpsc;
 
 pub use lane::Lane;
+#[cfg(test)]
+pub use rings::{AnswersIn, FramesOut};
 pub use rings::{FromBot, FromCaller, MediaEnds, Pressed, Shared};
 pub use store::LivePolicy;
 
@@ -50,7 +53,7 @@ use cell::{BotCell, Report};
 use errands::Errand;
 use fallback::Prompt;
 use moves::{Script, Target};
-use operations::{CallFacts, Operations};
+use operations::{Affairs, CallFacts, Operations};
 use quota::{CpuQuota, Tenants};
 use slow_lane::SlowLane;
 use starter::{Desk, Start, Starters};
@@ -151,12 +154,13 @@ impl Errands {
     }
 }
 
-/// One bot in its lane.
+/// One bot in its lane. In the order of use: its count of owners and the beginning of its cell share a cache line.
+#[repr(C)]
 pub struct Enlisted {
+    cell: BotCell,
     call: CallId,
     /// That of its leg, which may change once.
     phase: Arc<AtomicUsize>,
-    cell: Arc<BotCell>,
     lane: Arc<Lane>,
     enlisted: AtomicBool,
     closing: AtomicBool,
@@ -165,7 +169,7 @@ pub struct Enlisted {
     /// The number of the one that runs.
     generation: AtomicU64,
     script: Script,
-    operations: Arc<Mutex<Operations>>,
+    operations: Arc<Affairs>,
     reports: Reports,
     errands: Errands,
 }
@@ -314,10 +318,10 @@ impl Bots {
         let log = BotLog::new(voice, generation, clock.at);
         let playout = (playout, allowance.playout_ms);
         let operations = Operations::new(Arc::new(facts), playout, log, start.seed, clock);
-        let operations = Arc::new(Mutex::new(operations));
+        let operations = Arc::new(Affairs::new(operations));
         let quota = CpuQuota::new(&allowance, self.tenants.join(tenant, &allowance, clock.at), clock.at);
         let stats = BotStats { digest, generation, ..BotStats::default() };
-        let cell = Arc::new(BotCell::new(Arc::clone(&operations), ends, proving, quota, stats));
+        let cell = BotCell::new(Arc::clone(&operations), ends, proving, quota, stats);
         let bot = Arc::new(Enlisted {
             call,
             phase: Arc::clone(&media.lane_phase),
@@ -359,7 +363,7 @@ impl Bots {
 
     pub fn event(&mut self, call: CallId, event: plugin::Event) {
         let Some(seat) = self.seats.get(&call) else { return };
-        if lane::lock(&seat.bot.operations).push(event).is_err() {
+        if seat.bot.operations.lock().push(event).is_err() {
             self.reports.event(BotPlaneEvent::Faulted { call, why: cell::OVERFULL.to_owned() });
         }
     }

@@ -22,8 +22,7 @@ impl Bot {
     pub(super) fn echo(&mut self, now: Instant) {
         // Digits that are too many are those of a bench.
         let _ = self.take_digits();
-        let mut operations = self.operations();
-        operations.advance(now);
+        let mut operations = self.advance(now);
         while let Some(event) = operations.next_event() {
             if let Event::Hangup { .. } = event {
                 operations.done();

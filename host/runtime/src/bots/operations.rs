@@ -16,8 +16,10 @@ use super::bot_log::BotLog;
 use since::Since;
 use trial::Trial;
 
+pub use affairs::{Affairs, Quiet};
 pub use since::Queue;
 
+mod affairs;
 mod since;
 mod trial;
 
@@ -453,10 +455,6 @@ impl Operations {
             _ => self.events.retain(|event| !is_it(event)),
         }
         is_due || self.timers.len() < before
-    }
-
-    pub fn now_ms(&self) -> u64 {
-        self.now.saturating_duration_since(self.clock.at).as_millis() as u64
     }
 
     pub fn wall_ms(&self) -> u64 {

@@ -1,23 +1,23 @@
 //! The guest's way to its call: host functions arrive here and act on the call's operations.
 
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 
 use plugin::{CallPort, HostError, LogLevel, Written};
 
-use super::cell::BotCell;
+use super::Enlisted;
 use super::lane::{self, Lane};
-use super::operations::Operations;
+use super::operations::{Affairs, Operations};
 
 pub struct Port {
-    pub operations: Arc<Mutex<Operations>>,
+    pub operations: Arc<Affairs>,
     pub lane: Arc<Lane>,
-    /// The cell holds the instance, and the instance this port.
-    pub cell: Weak<BotCell>,
+    /// It holds the instance, and the instance this port.
+    pub bot: Weak<Enlisted>,
 }
 
 impl Port {
     fn operations(&self) -> MutexGuard<'_, Operations> {
-        lane::lock(&self.operations)
+        self.operations.lock()
     }
 }
 
@@ -75,7 +75,7 @@ impl CallPort for Port {
     }
 
     fn now_ms(&self) -> u64 {
-        self.operations().now_ms()
+        self.operations.now_ms()
     }
 
     fn wall_ms(&self) -> u64 {
@@ -95,8 +95,8 @@ impl CallPort for Port {
     }
 
     fn overstayed(&mut self) {
-        if let Some(cell) = self.cell.upgrade() {
-            lane::overstayed(&self.lane, &cell);
+        if let Some(bot) = self.bot.upgrade() {
+            lane::overstayed(&self.lane, &bot.cell);
         }
     }
 }

@@ -56,11 +56,12 @@ impl Bucket {
 }
 
 /// One call's, on its worker. Cost: a comparison in a tick in which no guest time was counted.
+#[repr(C)]
 pub struct CpuQuota {
-    bucket: Bucket,
     /// Of the instance that runs.
     counted: Duration,
     over: bool,
+    bucket: Bucket,
     tenant: Arc<AtomicU64>,
 }
 

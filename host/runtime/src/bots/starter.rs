@@ -213,11 +213,8 @@ fn close(bot: &Arc<Enlisted>, reports: &Reports) {
 
 impl Enlisted {
     fn instantiate(self: &Arc<Self>, plugin: &Plugin) -> Result<plugin::Instance, Fault> {
-        let port = Port {
-            operations: Arc::clone(&self.operations),
-            lane: Arc::clone(&self.lane),
-            cell: Arc::downgrade(&self.cell),
-        };
+        let port =
+            Port { operations: Arc::clone(&self.operations), lane: Arc::clone(&self.lane), bot: Arc::downgrade(self) };
         plugin.instantiate(Box::new(port), self.script.memory_bytes)
     }
 }
@@ -233,7 +230,7 @@ fn restart(bot: &Arc<Enlisted>, why: String, reports: &Reports) {
 
 fn try_to_restart(bot: &Arc<Enlisted>, why: String, reports: &Reports) {
     let Some((plugin, state)) = bot.cell.enter().to_restart() else { return };
-    lock(&bot.operations).advance(Instant::now());
+    drop(bot.operations.advance(Instant::now()));
     let started = bot.instantiate(&plugin).and_then(|mut instance| {
         let started = instance.start(&bot.script.info, &bot.script.config, StartReason::Restarted(state))?;
         Ok((instance, started))
@@ -297,7 +294,7 @@ impl Start {
             bot.cell.enter().run_native();
             return Ok(Accept { ring: false, frames: true });
         }
-        lock(&bot.operations).advance(Instant::now());
+        drop(bot.operations.advance(Instant::now()));
         let faulted = |fault: Fault| StartFailure::Faulted { why: fault.to_string() };
         let mut instance = bot.instantiate(&generation.plugin).map_err(faulted)?;
         match instance.start(&bot.script.info, &bot.script.config, StartReason::Fresh).map_err(faulted)? {

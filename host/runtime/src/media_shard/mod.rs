@@ -9,7 +9,7 @@ mod seat;
 mod stamp;
 mod tap;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod voice;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

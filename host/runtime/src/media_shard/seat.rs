@@ -176,9 +176,7 @@ impl Seat {
     }
 
     fn press(&mut self, key: Pressed) {
-        if self.voice.ends.digits.push(key).is_err() {
-            self.voice.ends.shared.digits_overfull.store(true, Ordering::Relaxed);
-        }
+        self.voice.ends.press(key);
     }
 
     fn tell_events(&mut self, events: &mut dyn FnMut(ShardEvent)) {

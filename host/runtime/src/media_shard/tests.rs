@@ -10,7 +10,7 @@ use media::{
 };
 
 use super::*;
-use crate::bots::{FromBot, FromCaller, Pressed, Shared};
+use crate::bots::{AnswersIn, FramesOut, FromBot, Pressed, Shared, slots};
 use crate::rtp_ports::RtpPorts;
 
 struct Counting;
@@ -33,14 +33,19 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// Of this thread so far.
+pub fn allocations() -> u64 {
+    ALLOCATIONS.with(Cell::get)
+}
+
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
 /// The bot's ends of one seat's rings.
 struct BotSide {
-    frames: rtrb::Consumer<FromCaller>,
+    frames: FramesOut,
     _digits: rtrb::Consumer<Pressed>,
-    answers: rtrb::Producer<FromBot>,
+    answers: AnswersIn,
     queue: PlayoutWriter,
 }
 
@@ -78,9 +83,9 @@ fn seat(call: u64, peer: &UdpSocket, now: Instant) -> (Seat, BotSide) {
         digits: DigitTiming::default(),
         seed: 1,
     };
-    let (frames, frames_out) = rtrb::RingBuffer::new(50);
+    let (frames, frames_out) = slots::slots();
     let (digits, digits_out) = rtrb::RingBuffer::new(64);
-    let (answers, answers_out) = rtrb::RingBuffer::new(25);
+    let (answers, answers_out) = slots::slots();
     let (queue, playout) = media::playout(1000);
     let shared = Arc::new(Shared::default());
     shared.wants_frames.store(true, std::sync::atomic::Ordering::Relaxed);

@@ -87,12 +87,12 @@ mod tests {
     use media::PlayoutWriter;
 
     use super::*;
-    use crate::bots::Shared;
+    use crate::bots::{AnswersIn, Shared, slots};
 
     /// The bot's end, and the voice of a leg with packets of so many ms.
     struct Scene {
         voice: Voice,
-        answers: rtrb::Producer<FromBot>,
+        answers: AnswersIn,
         queue: PlayoutWriter,
         shared: Arc<Shared>,
     }
@@ -101,11 +101,11 @@ mod tests {
 
     impl Scene {
         fn new(ptime_ms: u32) -> Self {
-            let (answers, answers_out) = rtrb::RingBuffer::new(25);
+            let (answers, answers_out) = slots::slots();
             let (queue, playout) = media::playout(1000);
             let shared = Arc::new(Shared::default());
             shared.wants_frames.store(true, Ordering::Relaxed);
-            let (frames, digits) = (rtrb::RingBuffer::new(1).0, rtrb::RingBuffer::new(1).0);
+            let (frames, digits) = (slots::slots().0, rtrb::RingBuffer::new(1).0);
             let ends = MediaEnds {
                 phase: 0,
                 lane_phase: Arc::default(),

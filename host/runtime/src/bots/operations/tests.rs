@@ -258,11 +258,11 @@ fn ids_of_all_operations_come_from_one_count() {
 #[test]
 fn time_stands_still_while_the_bot_runs() {
     let mut scene = Scene::new();
-    assert_eq!((scene.operations.now_ms(), scene.operations.wall_ms()), (0, 1_000));
+    assert_eq!(scene.operations.wall_ms(), 1_000);
     scene.pass(1234);
-    assert_eq!(scene.operations.now_ms(), 0, "not before the next turn");
+    assert_eq!(scene.operations.wall_ms(), 1_000, "not before the next turn");
     scene.operations.advance(scene.now);
-    assert_eq!((scene.operations.now_ms(), scene.operations.wall_ms()), (1234, 2_234));
+    assert_eq!(scene.operations.wall_ms(), 2_234);
 }
 
 #[test]

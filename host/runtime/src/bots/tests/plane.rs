@@ -276,9 +276,7 @@ impl Line {
     }
 
     pub fn press(&mut self, key: char) {
-        if self.ends.digits.push(Pressed { key, tick: 0 }).is_err() {
-            self.ends.shared.digits_overfull.store(true, Ordering::Relaxed);
-        }
+        self.ends.press(Pressed { key, tick: 0 });
     }
 }
 

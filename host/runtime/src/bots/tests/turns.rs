@@ -7,14 +7,70 @@ use std::time::{Duration, Instant};
 use call::BotAct;
 
 use super::plane::{Line, Plane};
+use crate::bots::Enlisted;
 use crate::bots::cell::{OVERFULL, Report, Turn};
 use crate::bots::operations::DIGITS_MAX;
+use crate::media_shard::tests::allocations;
 
 fn enter(plane: &Plane, line: &Line, report: &mut dyn FnMut(Report)) {
-    let cell = Arc::clone(&plane.bots.seats[&line.call].bot.cell);
-    let now = Instant::now();
+    enter_at(Instant::now(), &plane.bots.seats[&line.call].bot, report);
+}
+
+fn enter_at(now: Instant, bot: &Enlisted, report: &mut dyn FnMut(Report)) {
     let turn = Turn { woken: now, others: Duration::ZERO, patience: Duration::from_secs(10), suspect: false };
-    cell.enter().run(now, turn, report);
+    bot.cell.enter().run(now, turn, report);
+}
+
+/// A bot that has been answered and has nothing under way. It is entered at the moment before its start, so that no save is due.
+fn answered(plane: &mut Plane) -> (Line, Arc<Enlisted>, Instant) {
+    let now = Instant::now();
+    let line = plane.call("good");
+    let bot = Arc::clone(&plane.bots.seats[&line.call].bot);
+    plane.answer(&line);
+    enter_at(now, &bot, &mut |_| {});
+    (line, bot, now)
+}
+
+#[test]
+fn a_turn_in_which_nothing_happens_but_a_frame_takes_no_lock_of_the_operations() {
+    let mut plane = Plane::new();
+    let (mut line, bot, now) = answered(&mut plane);
+    let (done, came) = std::sync::mpsc::channel();
+    for tick in 0..3 {
+        line.frame(tick);
+        let (bot, done) = (Arc::clone(&bot), done.clone());
+        let held = plane.bots.seats[&line.call].bot.operations.look();
+        std::thread::spawn(move || {
+            enter_at(now, &bot, &mut |_| {});
+            let _ = done.send(());
+        });
+        assert_eq!(came.recv_timeout(Duration::from_secs(30)), Ok(()), "it waits for the lock");
+        drop(held);
+        assert!(line.answered(tick));
+    }
+    // What happens next is not missed.
+    line.press('1');
+    enter_at(now, &bot, &mut |_| {});
+    plane.bots.event(line.call, plugin::Event::Hold);
+    enter_at(now, &bot, &mut |_| {});
+    assert_eq!(plane.end(&line).events, 3, "answered, the digit, the hold");
+}
+
+#[test]
+fn of_a_turn_with_a_frame_the_host_allocates_the_answer_and_nothing_else() {
+    let mut plane = Plane::new();
+    let (mut line, bot, now) = answered(&mut plane);
+    let mut turns = |ticks: std::ops::Range<u64>| {
+        for tick in ticks {
+            line.frame(tick);
+            enter_at(now, &bot, &mut |_| {});
+            assert!(line.ends.answers.pop().is_ok_and(|answer| answer.tick == tick));
+        }
+    };
+    turns(0..50);
+    let before = allocations();
+    turns(50..100);
+    assert_eq!(allocations() - before, 50, "one a frame: see docs/decisions/frame-answer-vec.md");
 }
 
 #[test]
