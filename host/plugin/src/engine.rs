@@ -3,9 +3,11 @@
 use crate::capability::{link_v0_1_0, wasi};
 use crate::host_state::HostState;
 use crate::load_error::one_line;
+use crate::ticking::Ticker;
 use crate::wit::v0_1_0;
 use crate::{Artefact, Digest, Limits, LoadError, Plugin};
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, OnceLock};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, OptLevel, WasmBacktraceDetails};
 
@@ -20,6 +22,8 @@ struct Inner {
     linker_v0_1_0: Linker<HostState>,
     limits: Limits,
     settings: Digest,
+    /// Where threads that enter guests leave their timers, once there is a `Ticker`.
+    timers: OnceLock<Arc<OwnedFd>>,
 }
 
 impl Engine {
@@ -29,11 +33,26 @@ impl Engine {
         let mut linker_v0_1_0 = Linker::new(&engine);
         link_v0_1_0(&mut linker_v0_1_0)?;
         let settings = Digest::of_hash(&engine.precompile_compatibility_hash());
-        Ok(Self { inner: Arc::new(Inner { engine, linker_v0_1_0, limits, settings }) })
+        Ok(Self { inner: Arc::new(Inner { engine, linker_v0_1_0, limits, settings, timers: OnceLock::new() }) })
     }
 
-    /// One epoch: to be called every millisecond, by a thread of its own that runs as long as any guest may.
-    /// Without it no guest is ever stopped. Cost: one atomic addition.
+    /// What ticks from now on, while guests run. Once for an engine. Errors: the system has no descriptors left.
+    pub fn ticker(&self) -> std::io::Result<Ticker> {
+        Ticker::new(self.clone())
+    }
+
+    pub(crate) fn set_timers(&self, timers: Arc<OwnedFd>) {
+        // A second ticker would wait for nobody.
+        let first = self.inner.timers.set(timers).is_ok();
+        debug_assert!(first, "one ticker");
+    }
+
+    pub(crate) fn timers(&self) -> Option<&Arc<OwnedFd>> {
+        self.inner.timers.get()
+    }
+
+    /// One epoch, where there is no `Ticker`: to be called every millisecond, by a thread of its own that runs as long as any guest may.
+    /// Without either no guest is ever stopped. Cost: one atomic addition.
     pub fn tick(&self) {
         self.inner.engine.increment_epoch();
     }

@@ -7,8 +7,9 @@ use crate::host_state::HostState;
 use crate::limits::{FRAME_SAMPLES, WRONG_LENGTHS_MAX};
 use crate::load_error::one_line;
 use crate::meter::{EPOCHS_BEFORE_FIRST_LOOK, Verdict};
+use crate::ticking::Inside;
 use crate::wit::v0_1_0::Bot;
-use crate::{CallInfo, CallPort, Event, Fault, FrameAnswer, FrameKind, Limits, LogLevel, Plugin, StartReason, Started};
+use crate::{CallInfo, CallPort, Engine, Event, Fault, FrameAnswer, FrameKind, LogLevel, Plugin, StartReason, Started};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -100,7 +101,7 @@ impl Instance {
     pub fn save(&mut self) -> Result<Option<Vec<u8>>, Fault> {
         let bot = &self.bot;
         let state = self.cell.enter(Purpose::Save, |store| bot.save(store))?;
-        let limit = self.cell.limits.save_bytes;
+        let limit = self.cell.engine.limits().save_bytes;
         match state {
             Some(state) if state.len() > limit => {
                 let message = format!("save returned {} bytes, more than {limit}: not used", state.len());
@@ -161,7 +162,7 @@ impl fmt::Debug for Instance {
 struct Cell {
     store: Store<HostState>,
     fault: Option<Fault>,
-    limits: Limits,
+    engine: Engine,
 }
 
 /// Why the guest is entered, which says what it may cost.
@@ -176,14 +177,15 @@ enum Purpose {
 
 impl Cell {
     fn new(plugin: &Plugin, port: Box<dyn CallPort>, memory_bytes: usize) -> Self {
-        let mut limits = plugin.engine().limits().clone();
+        let engine = plugin.engine().clone();
+        let mut limits = engine.limits().clone();
         limits.memory_bytes = limits.memory_bytes.min(memory_bytes);
         let mut store = Store::new(plugin.engine().wasmtime(), HostState::new(port, &limits));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(limits.payload_bytes);
         store.set_max_component_handles(limits.handles);
         store.epoch_deadline_callback(on_epoch);
-        Self { store, fault: None, limits }
+        Self { store, fault: None, engine }
     }
 
     /// Runs the guest once. A panic of a host function ends here too: it costs this instance, not the thread.
@@ -195,15 +197,22 @@ impl Cell {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
+        let inside = Inside::enter(self.engine.timers());
+        let _inside =
+            inside.map_err(|error| self.die(Fault::Trapped(format!("the host has no timer for it: {error}"))))?;
         self.store.set_epoch_deadline(EPOCHS_BEFORE_FIRST_LOOK);
         let state = self.store.data_mut();
         state.memory.refused = false;
         match purpose {
-            Purpose::Start => state.meter.enter(self.limits.start_cpu()),
+            Purpose::Start => state.meter.enter(self.engine.limits().start_cpu()),
             Purpose::StartWithin(allowance) => state.meter.enter(allowance),
-            Purpose::Save => state.meter.enter(self.limits.hard_cpu()),
-            Purpose::Event => state.meter.enter_event(|| state.port.now_ms() / TICK_MS, self.limits.hard_cpu()),
-            Purpose::Frame => state.meter.enter_frame(|| state.port.now_ms() / TICK_MS, self.limits.hard_cpu()),
+            Purpose::Save => state.meter.enter(self.engine.limits().hard_cpu()),
+            Purpose::Event => {
+                state.meter.enter_event(|| state.port.now_ms() / TICK_MS, self.engine.limits().hard_cpu())
+            }
+            Purpose::Frame => {
+                state.meter.enter_frame(|| state.port.now_ms() / TICK_MS, self.engine.limits().hard_cpu())
+            }
         }
         let store = &mut self.store;
         let result = catch_unwind(AssertUnwindSafe(|| run(store)));
@@ -234,9 +243,9 @@ impl Cell {
 
     fn limit_ms(&self, purpose: Purpose) -> u32 {
         match purpose {
-            Purpose::Start => self.limits.start_cpu_ms,
+            Purpose::Start => self.engine.limits().start_cpu_ms,
             Purpose::StartWithin(allowance) => u32::try_from(allowance.as_millis()).unwrap_or(u32::MAX),
-            Purpose::Frame | Purpose::Event | Purpose::Save => self.limits.hard_cpu_ms,
+            Purpose::Frame | Purpose::Event | Purpose::Save => self.engine.limits().hard_cpu_ms,
         }
     }
 }

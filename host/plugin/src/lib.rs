@@ -25,6 +25,7 @@ mod meter;
 mod plugin;
 mod port;
 mod registry;
+mod ticking;
 mod wit;
 
 pub use artefact::{Artefact, Digest};
@@ -38,3 +39,4 @@ pub use load_error::LoadError;
 pub use plugin::{Plugin, PluginWatch};
 pub use port::*;
 pub use registry::{CANARY_CALLS_WATCHED, CANARY_FAILURES_MAX, CanaryCounts, Chosen, Generation, Registry, Reloaded};
+pub use ticking::{Batch, Ticker};

@@ -26,8 +26,6 @@ use crate::tenancy::Tenancy;
 use crate::tls::TlsServer;
 use crate::{admin, core, wiring};
 
-/// Guests look at the epoch; one tick is how long a bot may stay before its worker's place is given to another.
-const EPOCH: Duration = Duration::from_millis(1);
 const REQUESTS_WAITING_MAX: usize = 16;
 
 /// Runs the host until it has drained.
@@ -209,7 +207,7 @@ fn entropy<const N: usize>() -> anyhow::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// Ticks the engine's epoch from a thread of its own.
+/// Passes the engine's epochs, from a thread of its own.
 struct EpochTicker {
     stop: Arc<AtomicBool>,
 }
@@ -217,13 +215,10 @@ struct EpochTicker {
 impl EpochTicker {
     fn start(engine: &Engine) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, engine) = (Arc::clone(&stop), engine.clone());
+        let (stopped, ticker) = (Arc::clone(&stop), engine.ticker()?);
         std::thread::Builder::new().name("epoch".into()).spawn(move || {
             crate::bots::priority::media();
-            while !stopped.load(Ordering::Relaxed) {
-                std::thread::sleep(EPOCH);
-                engine.tick();
-            }
+            ticker.run(&stopped)
         })?;
         Ok(Self { stop })
     }

@@ -3,7 +3,9 @@
 use crate::bots::{ECHO, Source};
 use crate::contract::busy;
 use crate::phone::{Phone, answered, engine, frame, load, start, ticking};
-use plugin::{Event, Fault, FrameAnswer, Limits};
+use plugin::{Batch, Engine, Event, Fault, FrameAnswer, Limits};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 const LOOP: &str = "(loop $for_ever (br $for_ever))";
 
@@ -215,4 +217,26 @@ fn an_instance_may_be_given_less_memory_than_the_engine_allows_and_never_more() 
     assert_eq!(made(31, 2 << 20), Ok(()), "one page was there");
     assert_eq!(made(32, 2 << 20), Err(Fault::TooMuchMemory { limit_mib: 2 }));
     assert_eq!(made(256, usize::MAX), Err(Fault::TooMuchMemory { limit_mib: 16 }));
+}
+
+#[test]
+fn epochs_pass_while_a_guest_stays_inside_and_not_when_none_does() {
+    let engine = Engine::new(Limits::default()).unwrap();
+    let ticker = engine.ticker().unwrap();
+    let (mut bot, _) = answered(&engine.load("loops", &Source { on_event: LOOP, ..ECHO }.component()).unwrap());
+    let ticks_while = |doing: &mut dyn FnMut()| {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let ticking = scope.spawn(|| ticker.run(&stop));
+            doing();
+            stop.store(true, Ordering::Relaxed);
+            ticking.join().unwrap()
+        })
+    };
+    let ticks = ticks_while(&mut || {
+        let _batch = Batch::begin();
+        assert_eq!(bot.on_event(Event::Hold), Err(Fault::TooLong { limit_ms: 50 }));
+    });
+    assert!(ticks > 2, "{ticks}");
+    assert_eq!(ticks_while(&mut || std::thread::sleep(Duration::from_millis(100))), 0);
 }

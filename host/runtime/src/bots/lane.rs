@@ -245,6 +245,7 @@ impl Lane {
     /// a turn, so that whatever its new build does stands before no frame of that moment; and whoever is woken meanwhile goes first.
     fn work_as_holder(&self, seat: usize) {
         let here = Workplace::Seat { lane: std::ptr::from_ref(self).addr(), seat, overstayed: false };
+        let _timer = plugin::Batch::begin();
         while let Some(mut batch) = self.take_batch() {
             let came_back = loop {
                 let next = batch.next_bot(self);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -20,13 +20,8 @@ pub const PROMPT: &str = "sorry.wav";
 /// Compiled once for all tests; its epoch ticks until they are over.
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     let engine = Engine::new(Limits::default()).unwrap();
-    let ticking = engine.clone();
-    std::thread::spawn(move || {
-        loop {
-            std::thread::sleep(Duration::from_millis(1));
-            ticking.tick();
-        }
-    });
+    let ticker = engine.ticker().unwrap();
+    std::thread::spawn(move || ticker.run(&AtomicBool::new(false)));
     engine
 });
 
