@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | cell, rings | one call's bot: instance, rings, what one tick of it is |
+//! | cell, turn | one call's bot: instance, pace, what one tick of it is |
+//! | rings, slots | what passes between it and its leg |
 //! | lives | saves, restarts after a fault |
 //! | moves, errands | from one generation to the next under a live call; a few at a time |
 //! | quota | guest CPU of calls and tenants |
@@ -31,6 +32,7 @@ mod slow_lane;
 mod starter;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::collections::HashMap;
 use std::sync::Arc;
