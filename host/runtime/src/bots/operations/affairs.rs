@@ -67,7 +67,8 @@ impl Affairs {
 
     pub fn set_now(&self, now: Instant) {
         let since = now.saturating_duration_since(self.began);
-        self.now_ns.store(since.as_nanos() as u64, Ordering::Relaxed);
+        let now_ns = since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos());
+        self.now_ns.store(now_ns, Ordering::Relaxed);
     }
 
     fn now(&self) -> Instant {
