@@ -14,12 +14,15 @@ const CALLS: u64 = 50;
 /// Over which the crowd signals.
 const CONNECTIONS: u64 = 8;
 
-/// Descriptors, mappings, and address space of that process.
+/// Descriptors, mappings, and address space of that process. A timer is a thread's, which makes it when it enters its first guest, and no call's.
 fn taken(pid: u32) -> Room {
     let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
     let pages: u64 = read("statm").split(' ').next().unwrap().parse().unwrap();
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let descriptors =
+        descriptors.map(|entry| fs::read_link(entry.unwrap().path()).unwrap_or_default().into_os_string());
     Room {
-        descriptors: fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64,
+        descriptors: descriptors.filter(|place| place != "anon_inode:[timerfd]").count() as u64,
         maps: read("maps").lines().count() as u64,
         address_bytes: pages * 4096,
     }
