@@ -1,14 +1,23 @@
 //! Who goes first when the processors are busy: media threads, then frame workers, then the slow lane and starters.
 //! Raising a thread needs a privilege that the host may lack; then the order is kept by lowering the others.
 
+/// The least of the real-time priorities: before every thread that has none, behind whatever the machine itself needs.
+const REAL_TIME: libc::c_int = 1;
 /// Nice values. The media plane takes what it gets; everything else makes room.
 const MEDIA: i32 = -10;
 const FRAME_WORKER: i32 = -5;
 const STARTER: i32 = 5;
 const SLOW: i32 = 10;
 
+/// Real-time, where this user may: a nice value alone lets a thread that wakes wait for the slice of the one that runs, some ms.
+/// What a media thread does in a phase is bounded by its legs, and the kernel keeps a share for the others in any case.
 pub fn media() {
-    set(MEDIA);
+    let priority = libc::sched_param { sched_priority: REAL_TIME };
+    // SAFETY: a plain call about this thread, with a struct of ours. Failing is an answer: the nice value remains.
+    let real_time = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &priority) } == 0;
+    if !real_time {
+        set(MEDIA);
+    }
 }
 
 pub fn frame_worker() {
