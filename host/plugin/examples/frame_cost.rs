@@ -1,9 +1,7 @@
 //! What one `on-frame` costs: `cargo run -p patchbay-plugin --example frame_cost -- target/bots/echo.wasm [instances]`.
 //! Prints figures, asserts none: they depend on machine, load and build profile.
 
-use plugin::{
-    CallInfo, CallPort, Engine, Event, FrameKind, HostError, Instance, Limits, LogLevel, StartReason, Written,
-};
+use plugin::{CallInfo, Engine, Event, FrameKind, InertPort, Instance, Limits, StartReason};
 use std::time::{Duration, Instant};
 
 const ROUNDS: u64 = 2000;
@@ -54,7 +52,7 @@ fn timed<R>(run: impl FnOnce() -> R) -> (R, Duration) {
 }
 
 fn started(plugin: &plugin::Plugin) -> Result<Instance, plugin::Fault> {
-    let mut bot = plugin.instantiate(Box::new(NoCall), usize::MAX)?;
+    let mut bot = plugin.instantiate(Box::new(InertPort::default()), usize::MAX)?;
     bot.start(&CallInfo::default(), "{}", StartReason::Fresh)?;
     bot.on_event(Event::Answered)?;
     Ok(bot)
@@ -65,55 +63,4 @@ fn frame(bot: &mut Instance, tick: u64) -> Result<(), plugin::Fault> {
     bot.on_frame(tick, &[1000; 160], FrameKind::Audio, &mut answer)?;
     std::hint::black_box(answer);
     Ok(())
-}
-
-/// A call on which nothing happens.
-struct NoCall;
-
-impl CallPort for NoCall {
-    fn header(&self, _: &str) -> Vec<String> {
-        Vec::new()
-    }
-    fn attribute(&self, _: &str) -> Option<String> {
-        None
-    }
-    fn answer(&mut self) {}
-    fn hangup(&mut self, _: bool) {}
-    fn send_digits(&mut self, _: &str) -> Result<u64, HostError> {
-        Ok(0)
-    }
-    fn note(&mut self, _: &str, _: &str) -> Result<(), HostError> {
-        Ok(())
-    }
-    fn want_frames(&mut self, _: bool) {}
-    fn done(&mut self) {}
-    fn playout_write(&mut self, samples: &[i16]) -> Written {
-        Written { accepted: samples.len() as u32, queued_ms: 0 }
-    }
-    fn playout_clear(&mut self) -> u64 {
-        0
-    }
-    fn playout_mark(&mut self, _: &str) -> Result<u64, HostError> {
-        Ok(0)
-    }
-    fn timer_set(&mut self, _: u64) -> Result<u64, HostError> {
-        Ok(0)
-    }
-    fn timer_cancel(&mut self, _: u64) -> bool {
-        false
-    }
-    fn now_ms(&self) -> u64 {
-        0
-    }
-    fn wall_ms(&self) -> u64 {
-        0
-    }
-    fn random(&mut self, out: &mut [u8]) {
-        out.fill(4);
-    }
-    fn config(&self, _: &str) -> Option<String> {
-        None
-    }
-    fn log(&mut self, _: LogLevel, _: &str, _: u32, _: &str) {}
-    fn overstayed(&mut self) {}
 }

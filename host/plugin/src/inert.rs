@@ -1,4 +1,4 @@
-//! A call with nobody on the line, for dry runs: accepts everything that is within bounds, and nothing comes of it.
+//! A call with nobody on the line, for dry runs and for measuring a guest alone: accepts everything that is within bounds, and nothing comes of it.
 
 use crate::{CallPort, HostError, LogLevel, Written};
 use std::cell::Cell;
@@ -6,8 +6,9 @@ use std::cell::Cell;
 /// What a playout queue of ten seconds would take, so that a bot which writes until it is full comes to an end.
 const QUEUE_SAMPLES: usize = 80_000;
 
+/// What a bot asks of it is granted, and nothing happens.
 #[derive(Default)]
-pub(crate) struct InertPort {
+pub struct InertPort {
     next_id: u64,
     queued: usize,
     random: u64,

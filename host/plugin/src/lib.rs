@@ -33,6 +33,7 @@ pub use cache::{Cache, CacheCounts};
 pub use compiler::{CompileError, CompileLimits, Compiled, Compiler, compile_child, confine};
 pub use contract::*;
 pub use engine::Engine;
+pub use inert::InertPort;
 pub use instance::Instance;
 pub use limits::Limits;
 pub use load_error::LoadError;

@@ -1,20 +1,17 @@
 //! Watches the folder of the bots: each new or changed `.wasm` file once it is whole, each one removed.
-//! Whole is what was renamed in, or has not changed for 200 ms. The folder is also looked at every two seconds, because
-//! notifications get lost: a full queue, a network drive, a folder that was replaced.
+//! Whole is what was renamed in, or has come to rest ([`settling`](crate::settling)).
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use notify::event::{EventKind, ModifyKind};
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::config::read_bounded;
-
-const SETTLED_AFTER: Duration = Duration::from_millis(200);
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+use crate::settling::Settling;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BotFile {
@@ -69,13 +66,13 @@ impl BotFolder {
             tracing::warn!(%error, "no notifications about bots; the folder is looked at every two seconds");
         }
         let (report, files) = mpsc::channel(4);
-        let mut looker = Looker { folder: folder.to_owned(), bounds, known: BTreeMap::new(), pending: BTreeMap::new() };
+        let mut looker = Looker { folder: folder.to_owned(), bounds, settling: Settling::default() };
         let present = looker.look(Instant::now(), &Settled::All);
         std::thread::Builder::new()
             .name("bot-folder".into())
             .spawn(move || {
-                let mut wait = LOOK_EVERY;
                 loop {
+                    let wait = looker.settling.look_again_in();
                     let renamed = match wakes.recv_timeout(wait) {
                         Ok(paths) => paths.into_iter().collect(),
                         Err(RecvTimeoutError::Timeout) => HashSet::new(),
@@ -93,7 +90,6 @@ impl BotFolder {
                     if report.is_closed() {
                         return;
                     }
-                    wait = if looker.pending.is_empty() { LOOK_EVERY } else { SETTLED_AFTER / 4 };
                 }
             })
             .map_err(named)?;
@@ -127,10 +123,7 @@ enum Settled {
 struct Looker {
     folder: PathBuf,
     bounds: FolderBounds,
-    /// What was reported last.
-    known: BTreeMap<String, Stamp>,
-    /// Seen changed, and since when unchanged.
-    pending: BTreeMap<String, (Stamp, Instant)>,
+    settling: Settling<Stamp>,
 }
 
 impl Looker {
@@ -138,32 +131,15 @@ impl Looker {
         let Some(found) = self.list() else {
             return Vec::new();
         };
-        let mut reports = Vec::new();
-        let gone: Vec<_> = self.known.keys().filter(|name| !found.contains_key(*name)).cloned().collect();
-        for name in gone {
-            self.known.remove(&name);
-            reports.push(BotFile::Removed { name });
-        }
-        self.pending.retain(|name, _| found.contains_key(name));
+        let gone = self.settling.forget_gone(|name| found.contains_key(name));
+        let mut reports: Vec<_> = gone.into_iter().map(|name| BotFile::Removed { name }).collect();
         for (name, (path, stamp)) in found {
-            if self.known.get(&name) == Some(&stamp) {
-                self.pending.remove(&name);
-                continue;
-            }
-            let since = match self.pending.get(&name) {
-                Some((seen, since)) if *seen == stamp => *since,
-                _ => now,
-            };
-            let whole = match settled {
+            let at_once = match settled {
                 Settled::All => true,
-                Settled::These(paths) => now.duration_since(since) >= SETTLED_AFTER || renamed_in(paths, &path),
+                Settled::These(paths) => renamed_in(paths, &path),
             };
-            if whole {
-                self.pending.remove(&name);
-                self.known.insert(name.clone(), stamp);
+            if self.settling.take(&name, stamp, now, at_once) {
                 reports.push(self.report(name, &path, stamp));
-            } else {
-                self.pending.insert(name, (stamp, since));
             }
         }
         reports
@@ -172,7 +148,9 @@ impl Looker {
     fn report(&self, name: String, path: &Path, stamp: Stamp) -> BotFile {
         let read = match name_error(&name) {
             Some(error) => Err(error.to_owned()),
-            None if self.known.len() > self.bounds.bots_max => Err(format!("more than {} bots", self.bounds.bots_max)),
+            None if self.settling.taken() > self.bounds.bots_max => {
+                Err(format!("more than {} bots", self.bounds.bots_max))
+            }
             // The length is looked at first: what is too long is not read.
             None if stamp.bytes > self.bounds.bytes_max => {
                 Err(format!("is longer than {} bytes", self.bounds.bytes_max))

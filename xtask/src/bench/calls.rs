@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
 use super::running::{Running, lines_of};
-use super::{Required, parse_required, release_program, write_figures};
+use super::{Wanted, release_program, write_figures};
 use crate::bots::{self, Bots};
 use crate::process::{root, target_dir};
 
@@ -44,15 +44,8 @@ pub struct Calls {
     /// The figures are the medians of so many runs.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// Where the figures are written, as one flat JSON object.
-    #[arg(long, value_name = "FILE")]
-    json: PathBuf,
-    /// Fails unless this figure is at most so much. May be given several times.
-    #[arg(long, value_name = "FIELD<=N", value_parser = parse_required)]
-    pub require: Vec<Required>,
-    /// Measures this build of the host instead of the one in this folder.
-    #[arg(long, value_name = "PROGRAM")]
-    host: Option<PathBuf>,
+    #[command(flatten)]
+    pub wanted: Wanted,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -89,7 +82,7 @@ pub fn measure(calls: &Calls) -> Result<Map<String, Value>> {
         "calls": calls.calls, "seconds": calls.seconds, "srtp": u8::from(calls.srtp), "runs": calls.runs,
     });
     figures.extend(more.as_object().cloned().unwrap_or_default());
-    write_figures(&figures, &calls.json)?;
+    write_figures(&figures, &calls.wanted.json)?;
     Ok(figures)
 }
 
@@ -135,13 +128,13 @@ impl Stage {
         let folder = target_dir().join("bench");
         let mut bots = root().join("target/bots");
         fs::create_dir_all(&folder)?;
-        let host = match (&calls.host, calls.bot) {
+        let host = match (&calls.wanted.host, calls.bot) {
             (_, Bot::Native) => {
                 let echo = bots.join("echo.wasm");
                 bots = folder.join("native-bots");
                 fs::create_dir_all(&bots)?;
                 fs::copy(echo, bots.join(format!("{NATIVE}.wasm")))?;
-                native_host(calls.host.as_deref(), &folder)?
+                native_host(calls.wanted.host.as_deref(), &folder)?
             }
             (Some(host), _) => host.clone(),
             (None, _) => release_program("patchbay", "patchbay", &[])?,

@@ -1,6 +1,5 @@
 //! `cargo xtask bench hosting`: what hosting promises to tenants, driven over the admin API of a release host.
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
 use super::running::{Running, lines_of};
-use super::{Required, parse_required, release_program, write_figures};
+use super::{Wanted, release_program, write_figures};
 use crate::bots::{self, Bots};
 use crate::process::{root, target_dir};
 
@@ -24,15 +23,8 @@ pub struct Hosting {
     /// The long counts.
     #[arg(long)]
     full: bool,
-    /// Where the figures are written, as one flat JSON object.
-    #[arg(long, value_name = "FILE")]
-    json: PathBuf,
-    /// Fails unless this figure is at most so much. May be given several times.
-    #[arg(long, value_name = "FIELD<=N", value_parser = parse_required)]
-    pub require: Vec<Required>,
-    /// Measures this build of the host instead of the one in this folder.
-    #[arg(long, value_name = "PROGRAM")]
-    host: Option<PathBuf>,
+    #[command(flatten)]
+    pub wanted: Wanted,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -63,7 +55,7 @@ impl Only {
 
 pub fn measure(hosting: &Hosting) -> Result<Map<String, Value>> {
     bots::build(&Bots { names: Vec::new(), tests: true, toolchain: None })?;
-    let host = match &hosting.host {
+    let host = match &hosting.wanted.host {
         Some(host) => host.clone(),
         None => release_program("patchbay", "patchbay", &[])?,
     };
@@ -83,6 +75,6 @@ pub fn measure(hosting: &Hosting) -> Result<Map<String, Value>> {
     let line = said.recv_timeout(limit).context("nothing was measured")?;
     drop(loadgen);
     let Value::Object(figures) = serde_json::from_str(&line)? else { bail!("the load generator said {line}") };
-    write_figures(&figures, &hosting.json)?;
+    write_figures(&figures, &hosting.wanted.json)?;
     Ok(figures)
 }

@@ -33,6 +33,20 @@ pub enum Bench {
     Instructions(Instructions),
 }
 
+/// What every measurement is asked.
+#[derive(clap::Args)]
+pub struct Wanted {
+    /// Where the figures are written, as one flat JSON object.
+    #[arg(long, value_name = "FILE")]
+    pub json: PathBuf,
+    /// Fails unless this figure is at most so much. May be given several times.
+    #[arg(long, value_name = "FIELD<=N", value_parser = parse_required)]
+    pub require: Vec<Required>,
+    /// Measures this build of the host instead of the one in this folder.
+    #[arg(long, value_name = "PROGRAM")]
+    pub host: Option<PathBuf>,
+}
+
 #[derive(Clone)]
 pub struct Required {
     field: String,
@@ -47,8 +61,8 @@ fn parse_required(text: &str) -> Result<Required, String> {
 
 pub fn run(bench: &Bench) -> ExitCode {
     let judged = match bench {
-        Bench::Calls(calls) => calls::measure(calls).map(|figures| judge(&figures, &calls.require)),
-        Bench::Hosting(hosting) => hosting::measure(hosting).map(|figures| judge(&figures, &hosting.require)),
+        Bench::Calls(calls) => calls::measure(calls).map(|figures| judge(&figures, &calls.wanted.require)),
+        Bench::Hosting(hosting) => hosting::measure(hosting).map(|figures| judge(&figures, &hosting.wanted.require)),
         Bench::Instructions(asked) => instructions::run(asked),
     };
     match judged {

@@ -5,17 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use notify::{RecursiveMode, Watcher};
 use store::{By, Digest, FolderTenant, Problem, Problems, Source, Store, TENANTS_MAX, TenantFiles};
 
 use super::{Shared, key};
+use crate::settling::Settling;
 
-/// A folder that has not changed for so long is whole.
-const SETTLED_AFTER: Duration = Duration::from_millis(200);
-/// Notifications get lost: a full queue, a network drive.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Files of one tenant that are looked at.
 const FILES_MAX: usize = 1_000;
 
@@ -26,10 +23,7 @@ pub struct TenantFolders {
     folder: PathBuf,
     store: Arc<dyn Store>,
     shared: Arc<Shared>,
-    /// What was taken up last, right or wrong.
-    known: BTreeMap<String, Stamp>,
-    /// Seen changed, and since when unchanged.
-    pending: BTreeMap<String, (Stamp, Instant)>,
+    settling: Settling<Stamp>,
     wakes: Receiver<()>,
     _watcher: Option<notify::RecommendedWatcher>,
 }
@@ -51,9 +45,8 @@ impl TenantFolders {
         });
         let watcher = watcher
             .inspect_err(|error| tracing::warn!(%error, "no notifications about tenants; looked at every two seconds"));
-        let known = BTreeMap::new();
-        let pending = BTreeMap::new();
-        Ok(Self { folder: folder.to_owned(), store, shared, known, pending, wakes, _watcher: watcher.ok() })
+        let settling = Settling::default();
+        Ok(Self { folder: folder.to_owned(), store, shared, settling, wakes, _watcher: watcher.ok() })
     }
 
     /// Takes up all that is there, settled or not: at the start of the host.
@@ -66,7 +59,7 @@ impl TenantFolders {
         let follow = move || {
             crate::bots::priority::slow_worker();
             while self.shared.requests().is_none_or(|requests| !requests.is_closed()) {
-                let wait = if self.pending.is_empty() { LOOK_EVERY } else { SETTLED_AFTER / 4 };
+                let wait = self.settling.look_again_in();
                 if self.wakes.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected) {
                     std::thread::sleep(wait);
                 }
@@ -80,28 +73,14 @@ impl TenantFolders {
     fn look(&mut self, now: Instant, settled: bool) {
         // A folder that cannot be read now removes nobody.
         let Ok(found) = self.list() else { return };
-        let known = self.known.len();
-        self.known.retain(|name, _| found.contains_key(name));
+        let gone = self.settling.forget_gone(|name| found.contains_key(name));
         // At the start also those that only the store remembers.
-        if settled || self.known.len() < known {
+        if settled || !gone.is_empty() {
             self.remove_gone(&found.keys().cloned().collect());
         }
-        self.pending.retain(|name, _| found.contains_key(name));
         for (name, stamp) in found {
-            if self.known.get(&name) == Some(&stamp) {
-                self.pending.remove(&name);
-                continue;
-            }
-            let since = match self.pending.get(&name) {
-                Some((seen, since)) if *seen == stamp => *since,
-                _ => now,
-            };
-            if settled || now.duration_since(since) >= SETTLED_AFTER {
-                self.pending.remove(&name);
-                self.known.insert(name.clone(), stamp);
+            if self.settling.take(&name, stamp, now, settled) {
                 self.take(&name);
-            } else {
-                self.pending.insert(name, (stamp, since));
             }
         }
     }

@@ -90,15 +90,7 @@ async fn a_connection_takes_no_new_request_after_its_life_and_a_tail_goes_on() {
     let mut heard = vec![0; 4096];
     let begun = tail.read(&mut heard).await.unwrap();
     assert!(heard[..begun].starts_with(b"HTTP/1.1 200 "));
-    host.shared.tails.tap("acme/menu").say(|| runtime::hosting::LogLine {
-        at_ms: 1,
-        call: "c1".into(),
-        generation: 1,
-        level: "info",
-        file: String::new(),
-        line: 0,
-        message: "still here".into(),
-    });
+    host.shared.tails.tap("acme/menu").say(|| line("still here"));
     let more = timeout(PATIENCE, tail.read(&mut heard)).await.expect("the tail lives on").unwrap();
     assert!(String::from_utf8_lossy(&heard[..more]).contains("still here"));
 }
@@ -121,15 +113,7 @@ async fn a_client_that_does_not_read_its_answer_is_closed() {
     while !waiting.is_finished() {
         assert!(Instant::now() < deadline, "the deaf one is still served");
         for _ in 0..100 {
-            tap.say(|| runtime::hosting::LogLine {
-                at_ms: 1,
-                call: "c1".into(),
-                generation: 1,
-                level: "info",
-                file: String::new(),
-                line: 0,
-                message: "x".repeat(4000),
-            });
+            tap.say(|| line("x".repeat(4000)));
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -194,4 +178,10 @@ async fn handshakes_that_do_not_end_have_a_deadline_and_nobody_waits_for_them() 
     for mut stream in silent {
         assert_eq!(timeout(PATIENCE, stream.read(&mut [0; 16])).await.expect("it is closed").unwrap_or(0), 0);
     }
+}
+
+/// What a bot of call `c1` says.
+fn line(message: impl Into<String>) -> runtime::hosting::LogLine {
+    let (call, file, message) = ("c1".into(), String::new(), message.into());
+    runtime::hosting::LogLine { at_ms: 1, call, generation: 1, level: "info", file, line: 0, message }
 }

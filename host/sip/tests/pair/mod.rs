@@ -497,3 +497,21 @@ pub fn in_dialog(invite: &str, method: &str, tag: &str, cseq: u32, extra: &str) 
         header(invite, "Call-ID"),
     )
 }
+
+/// The trunk's INVITE as its guide prints it, for one transport and one spelling of each oddity.
+pub fn trunk_invite(transport: &str, record_route: &str, contact_transport: &str) -> String {
+    let sdp = OFFER;
+    format!(
+        "INVITE sip:+911234@198.51.100.1:5070;transport={lower} SIP/2.0\r\nRecord-Route: {record_route}\r\n\
+         Via: SIP/2.0/{transport} 203.0.113.9:443;branch=z9hG4bK2414aa\r\n\
+         From: \"+919999\" <sip:+919999@exotelt.pstn.exotel.com>;tag=as2aefddf2\r\nTo: <sip:+911234@198.51.100.1>\r\n\
+         Call-ID: 0b6e@pstn.mum1.exotel.com\r\nCSeq: 102 INVITE\r\n\
+         Allow: INVITE, ACK, CANCEL, OPTIONS, BYE, REFER, SUBSCRIBE, NOTIFY, INFO, PUBLISH, MESSAGE\r\n\
+         Supported: replaces\r\nX-Exotel-LegSid: leg\r\nX-Exotel-CallSid: call\r\nX-Exotel-TrunkSid: trunk\r\n\
+         P-Asserted-Identity: <sip:+919999@exotelt.pstn.exotel.com>\r\nP-Early-Media: supported\r\n\
+         Contact: <sip:+919999@203.0.113.7:5080;transport={contact_transport}>\r\nContent-Type: application/sdp\r\n\
+         Content-Length: {}\r\nMax-Forwards: 67\r\n\r\n{sdp}",
+        sdp.len(),
+        lower = transport.to_ascii_lowercase(),
+    )
+}
