@@ -10,6 +10,9 @@ use runtime::observe::{Metrics, flush_logs, start_logs};
 use runtime::said::{complain, say};
 use runtime::{call_client, check};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What tasks get to end after the last call has.
 const LAST_TASKS: Duration = Duration::from_secs(1);
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::leg::Leg;
 use crate::measured::Moment;
-use crate::tally::{Nanos, Sample};
+use crate::tally::{Nanos, RoundTrip, Sample};
 
 /// All that one measurement saw.
 pub struct Seen {
@@ -31,9 +31,11 @@ pub fn of(seen: &Seen) -> Value {
     let all = |of: &dyn Fn(&Sample) -> Vec<Nanos>| samples.iter().flat_map(|sample| of(sample)).collect::<Vec<_>>();
     let late = Spread::of(all(&|sample| lateness(sample, seen.interval)));
     let own = Spread::of(all(&|sample| sample.own_lateness.clone()));
-    let trips = all(&|sample| round_trips(sample, seen.interval));
-    let added = Spread::of(trips.iter().map(|trip| added_delay(*trip, seen.budget_ms)).collect());
-    let trips = Spread::of(trips);
+    let trips = Spread::of(all(&|sample| round_trips(sample, seen.interval).map(|trip| trip.took).collect()));
+    let added = Spread::of(all(&|sample| {
+        let from_due = round_trips(sample, seen.interval).map(|trip| trip.took_from_due);
+        from_due.map(|took| added_delay(took, seen.budget_ms)).collect()
+    }));
     let setups = Spread::of(seen.setups.clone());
     let sent: usize = seen.legs.iter().map(|leg| leg.returned.frames()).sum();
     let lost: usize = seen.legs.iter().map(|leg| leg.returned.lost()).sum();
@@ -91,13 +93,13 @@ pub fn lateness(sample: &Sample, (from, until): (Nanos, Nanos)) -> Vec<Nanos> {
     within.iter().map(|departure| off_grid(departure) - anchor).collect()
 }
 
-fn round_trips(sample: &Sample, (from, until): (Nanos, Nanos)) -> Vec<Nanos> {
-    let within = sample.round_trips.iter().filter(|(at, _)| (from..until).contains(at));
-    within.map(|(_, trip)| *trip).collect()
+fn round_trips(sample: &Sample, (from, until): (Nanos, Nanos)) -> impl Iterator<Item = RoundTrip> {
+    sample.round_trips.iter().copied().filter(move |trip| (from..until).contains(&trip.ended))
 }
 
 /// What of a round trip is the host's own, jitter buffer apart. That buffer holds a frame for whole ticks; what is left is the wait
-/// for the leg's next receive phase (less than a tick), the bot's budget, and lateness.
+/// for the leg's next receive phase (less than a tick), the bot's budget, and lateness. Counted from when the frame should have been sent:
+/// one that we send late waits as much less in the jitter buffer, and by its own time it would seem to have waited a tick less there.
 fn added_delay(trip: Nanos, budget_ms: u32) -> Nanos {
     let budget = Nanos::from(budget_ms) * 1_000_000;
     trip - (trip - budget).max(0) / TICK_NS * TICK_NS

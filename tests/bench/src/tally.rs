@@ -94,26 +94,44 @@ impl Heard {
 /// More frames than are ever under way.
 const UNDER_WAY: usize = 256;
 
+/// A frame of ours under way.
+#[derive(Clone, Copy)]
+pub struct Sent {
+    index: u32,
+    at: Nanos,
+    due: Nanos,
+}
+
+/// A frame that came back.
+#[derive(Clone, Copy)]
+pub struct RoundTrip {
+    pub ended: Nanos,
+    /// From our sending it.
+    pub took: Nanos,
+    /// From when we should have sent it.
+    pub took_from_due: Nanos,
+}
+
 /// A leg whose packets are timed.
 pub struct Sample {
-    pub sent: [(u32, Nanos); UNDER_WAY],
+    pub sent: [Sent; UNDER_WAY],
     /// RTP timestamp and arrival of each packet from the host.
     pub arrivals: Vec<(u32, Nanos)>,
-    /// From our sending of a frame to its coming back, and when that was.
-    pub round_trips: Vec<(Nanos, Nanos)>,
+    pub round_trips: Vec<RoundTrip>,
     /// By how much we sent too late.
     pub own_lateness: Vec<Nanos>,
 }
 
 impl Default for Sample {
     fn default() -> Sample {
-        Sample { sent: [(u32::MAX, 0); UNDER_WAY], arrivals: vec![], round_trips: vec![], own_lateness: vec![] }
+        let nothing = Sent { index: u32::MAX, at: 0, due: 0 };
+        Sample { sent: [nothing; UNDER_WAY], arrivals: vec![], round_trips: vec![], own_lateness: vec![] }
     }
 }
 
 impl Sample {
     pub fn sends(&mut self, index: u32, now: Nanos, due: Nanos, measured: bool) {
-        self.sent[index as usize % UNDER_WAY] = (index, now);
+        self.sent[index as usize % UNDER_WAY] = Sent { index, at: now, due };
         if measured {
             self.own_lateness.push(now - due);
         }
@@ -122,9 +140,9 @@ impl Sample {
     pub fn arrives(&mut self, timestamp: u32, echo_of: Option<u32>, at: Nanos) {
         self.arrivals.push((timestamp, at));
         let Some(index) = echo_of else { return };
-        let (sent, when) = self.sent[index as usize % UNDER_WAY];
-        if sent == index {
-            self.round_trips.push((at, at - when));
+        let sent = self.sent[index as usize % UNDER_WAY];
+        if sent.index == index {
+            self.round_trips.push(RoundTrip { ended: at, took: at - sent.at, took_from_due: at - sent.due });
         }
     }
 }

@@ -23,15 +23,21 @@ pub struct Hosting {
     /// The long counts.
     #[arg(long)]
     full: bool,
+    /// Calls that are up while builds are activated, or beside which others loop.
+    #[arg(long, default_value_t = 200)]
+    calls: usize,
+    /// Of those, callers of bots that loop.
+    #[arg(long, default_value_t = 20)]
+    looping: usize,
     #[command(flatten)]
     pub wanted: Wanted,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Only {
-    /// 200 calls that are up while 100 builds are activated.
+    /// Calls that are up while 100 builds are activated.
     Reload,
-    /// 180 calls beside 20 whose bots loop without end.
+    /// Calls beside some whose bots loop without end.
     Isolation,
     /// How soon a new build answers.
     Activation,
@@ -68,6 +74,7 @@ pub fn measure(hosting: &Hosting) -> Result<Map<String, Value>> {
     command.arg("--folder").arg(target_dir().join("bench/hosting"));
     command.args(hosting.only.iter().flat_map(|only| ["--only", only.word()]));
     command.args(hosting.full.then_some("--full"));
+    command.args(["--calls", &hosting.calls.to_string(), "--looping", &hosting.looping.to_string()]);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("the load generator")?;
     let said = lines_of(child.stdout.take().context("its stdout is piped")?);
     let loadgen = Running(child);

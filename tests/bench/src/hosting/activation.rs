@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::api::Live;
 use super::build::{at_least, numbered};
 use super::host::Host;
-use super::{Stage, rounded, share};
+use super::{Hosting, Stage, rounded, share};
 use crate::uac::Uac;
 
 const ACTIVATIONS: usize = 50;
@@ -25,7 +25,7 @@ const UPLOADS_OF_EACH: u32 = 3;
 /// Threads that spin meanwhile.
 const SPINNING: usize = 2;
 
-pub fn measure(stage: &Stage, _full: bool) -> Result<Value> {
+pub fn measure(stage: &Stage, _hosting: &Hosting) -> Result<Value> {
     let host = stage.start()?;
     host.api.create_tenant(TENANT)?;
     let mut callers = Callers::new(&host)?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::Stage;
+use super::{Hosting, Stage};
 use crate::uac::Uac;
 
 const CALLS: usize = 10_000;
@@ -19,7 +19,7 @@ const BOT: &str = "hoarder";
 const LEFT: &str = "2097152";
 const EACH_TIME_MAX: Duration = Duration::from_millis(100);
 
-pub fn measure(stage: &Stage, full: bool) -> Result<Value> {
+pub fn measure(stage: &Stage, hosting: &Hosting) -> Result<Value> {
     let host = stage.start()?;
     let component = stage.bot(BOT)?;
     for (number, tenant) in TENANTS.into_iter().enumerate() {
@@ -27,7 +27,7 @@ pub fn measure(stage: &Stage, full: bool) -> Result<Value> {
         host.api.upload(tenant, BOT, &component, true)?;
         host.api.route(tenant, tenant, BOT, &json!({ "pattern": 0x11 * (number + 1) }))?;
     }
-    let calls = if full { CALLS_FULL } else { CALLS };
+    let calls = if hosting.full { CALLS_FULL } else { CALLS };
     let began = Instant::now();
     let refused = churn(host.sip, calls)?;
     let took = began.elapsed();

@@ -1,4 +1,4 @@
-//! A hundred and eighty calls beside twenty whose bots loop without end, against the same without those. Who is hung up on, or busy, calls
+//! Calls beside some whose bots loop without end, against the same without those. Who is hung up on, or busy, calls
 //! again a second later.
 
 use std::net::SocketAddr;
@@ -10,12 +10,10 @@ use anyhow::{Result, anyhow, ensure};
 use serde_json::{Value, json};
 
 use super::host::{Host, number, of};
-use super::{Stage, rounded};
+use super::{Hosting, Stage, rounded};
 use crate::crowd::Crowd;
 use crate::uac::Uac;
 
-const NEIGHBOURS: usize = 180;
-const LOOPING: usize = 20;
 const WARM_UP: Duration = Duration::from_secs(6);
 const LASTS: Duration = Duration::from_secs(30);
 const CALLS_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -31,8 +29,9 @@ struct Counts {
     dropped: u64,
 }
 
-pub fn measure(stage: &Stage, _full: bool) -> Result<Value> {
+pub fn measure(stage: &Stage, hosting: &Hosting) -> Result<Value> {
     let host = stage.start()?;
+    let (looping, calls) = (hosting.looping, hosting.calls.saturating_sub(hosting.looping));
     for (tenant, plugin, conduct) in [(QUIET, "echo", ""), (RASCALS, "misbehave", "loop-in-frame")] {
         // Its guests' CPU is what the default quotas give; its calls come as fast as they like.
         match tenant {
@@ -47,14 +46,14 @@ pub fn measure(stage: &Stage, _full: bool) -> Result<Value> {
     for crowd in newcomers {
         crowd?.leave()?;
     }
-    let control = neighbours(&host, 2)?;
+    let control = neighbours(&host, 2, calls)?;
     eprintln!("bench: isolation: without {control:?}");
-    let looping = Looping::begin(host.sip);
-    let disturbed = neighbours(&host, 2 + NEIGHBOURS);
-    let looped = looping.end()?;
+    let rascals = Looping::begin(host.sip, looping);
+    let disturbed = neighbours(&host, 2 + calls, calls);
+    let looped = rascals.end()?;
     let disturbed = disturbed?;
     eprintln!("bench: isolation: beside {looped} calls that loop {disturbed:?}");
-    ensure!(looped >= LOOPING, "only {looped} calls looped");
+    ensure!(looped >= looping, "only {looped} calls looped");
     let late = |counts: Counts| (counts.late_answers + counts.late_departures) as f64;
     Ok(json!({
         // One more in each, so that none at all is 1.
@@ -69,9 +68,9 @@ pub fn measure(stage: &Stage, _full: bool) -> Result<Value> {
     }))
 }
 
-/// `before`: calls of the quiet tenant there were before.
-fn neighbours(host: &Host, before: usize) -> Result<Counts> {
-    let crowd = Crowd::come(host.sip, QUIET, NEIGHBOURS, WARM_UP)?;
+/// `before`: calls of the quiet tenant that there were already.
+fn neighbours(host: &Host, before: usize, calls: usize) -> Result<Counts> {
+    let crowd = Crowd::come(host.sip, QUIET, calls, WARM_UP)?;
     std::thread::sleep(LASTS);
     let crowd = crowd.leave()?;
     let mut counts = Counts { dropped: crowd.lost.len() as u64, ..Counts::default() };
@@ -82,13 +81,13 @@ fn neighbours(host: &Host, before: usize) -> Result<Counts> {
     // Those of other numbers may be among them, and some may still be missing.
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        let summaries = host.summaries(before + NEIGHBOURS)?;
+        let summaries = host.summaries(before + calls)?;
         let own: Vec<&Value> = of(&summaries, QUIET).skip(before).collect();
-        if own.len() < NEIGHBOURS && Instant::now() < deadline {
+        if own.len() < calls && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(100));
             continue;
         }
-        ensure!(own.len() == NEIGHBOURS, "{} of {NEIGHBOURS} calls have a summary", own.len());
+        ensure!(own.len() == calls, "{} of {calls} calls have a summary", own.len());
         for summary in own {
             for cause in ["own", "neighbour", "host"] {
                 counts.late_answers += number(summary, &format!("/bot/late_answers/{cause}"));
@@ -113,13 +112,13 @@ struct Looping {
 }
 
 impl Looping {
-    fn begin(sip: SocketAddr) -> Looping {
+    fn begin(sip: SocketAddr, callers: usize) -> Looping {
         let over = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&over);
         let thread = std::thread::spawn(move || {
             let mut uac = Uac::connect(sip, None, RASCALS)?;
             uac.tolerant = true;
-            let mut calls = [const { Caller::CallsAt(None) }; LOOPING];
+            let mut calls: Vec<Caller> = (0..callers).map(|_| Caller::CallsAt(None)).collect();
             while !until.load(Ordering::Relaxed) {
                 let now = Instant::now();
                 for caller in &mut calls {
@@ -135,7 +134,7 @@ impl Looping {
                 }
                 uac.wait_until(now + Duration::from_millis(50))?;
             }
-            uac.hang_up(LOOPING)?;
+            uac.hang_up(callers)?;
             Ok(uac.setups.len())
         });
         Looping { over, thread }

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use super::Stage;
 use super::build::numbered;
 use super::host::Host;
+use super::{Hosting, Stage};
 use crate::uac::Uac;
 
 const RUNS: u32 = 100;
@@ -20,7 +20,7 @@ const SEED: u64 = 9;
 /// Versions that are no more needed go, or there would be a thousand.
 const VERSIONS_MAX: usize = 8;
 
-pub fn measure(stage: &Stage, full: bool) -> Result<Value> {
+pub fn measure(stage: &Stage, hosting: &Hosting) -> Result<Value> {
     let component = stage.bot(PLUGIN)?;
     let mut host = stage.start()?;
     host.api.create_tenant(TENANT)?;
@@ -33,7 +33,7 @@ pub fn measure(stage: &Stage, full: bool) -> Result<Value> {
     let whole = began.elapsed() + Duration::from_millis(20);
 
     let mut rng = rand::rngs::StdRng::seed_from_u64(SEED);
-    let runs = if full { RUNS_FULL } else { RUNS };
+    let runs = if hosting.full { RUNS_FULL } else { RUNS };
     let (mut broken, mut kept_old, mut became_new) = (0, 0, 0);
     for run in 1..=runs {
         let build = numbered(&component, run);

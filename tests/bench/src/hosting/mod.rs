@@ -52,6 +52,12 @@ pub struct Hosting {
     /// The long counts.
     #[arg(long)]
     full: bool,
+    /// Calls that are up while builds are activated, or while others loop.
+    #[arg(long, default_value_t = 200)]
+    calls: usize,
+    /// Of those, callers of bots that loop.
+    #[arg(long, default_value_t = 20)]
+    looping: usize,
 }
 
 /// Prints the figures as one JSON object.
@@ -62,14 +68,14 @@ pub fn run(hosting: &Hosting) -> Result<()> {
             continue;
         }
         let (name, measured) = match measure {
-            Measure::Reload => ("reload", reload::measure as fn(&Stage, bool) -> Result<Value>),
+            Measure::Reload => ("reload", reload::measure as fn(&Stage, &Hosting) -> Result<Value>),
             Measure::Isolation => ("isolation", isolation::measure as _),
             Measure::Activation => ("activation", activation::measure as _),
             Measure::Kill9 => ("kill9", kill9::measure as _),
             Measure::Churn => ("churn", churn::measure as _),
         };
         let stage = Stage::new(hosting, name)?;
-        let measured = measured(&stage, hosting.full).context(name)?;
+        let measured = measured(&stage, hosting).context(name)?;
         eprintln!("bench: {name}: {measured}");
         figures.extend(measured.as_object().cloned().unwrap_or_default());
     }

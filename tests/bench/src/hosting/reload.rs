@@ -1,4 +1,4 @@
-//! Two hundred calls are up while a hundred builds are activated one after the other, for half of which live calls drain, for half move;
+//! Calls are up while a hundred builds are activated one after the other, for half of which live calls drain, for half move;
 //! against as long without any.
 
 use std::time::{Duration, Instant};
@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::Stage;
 use super::api::Live;
 use super::host::{Host, number, of};
+use super::{Hosting, Stage};
 use crate::crowd::{Crowd, Crowded};
 use crate::hosting::build::numbered;
 
-const CALLS: usize = 200;
 const ACTIVATIONS: usize = 100;
 /// From one activation to the next. After a move: the first calls prove the new build for a second, then the others follow.
 const AFTER_DRAIN: Duration = Duration::from_millis(300);
@@ -62,19 +61,19 @@ impl Counts {
     }
 }
 
-pub fn measure(stage: &Stage, full: bool) -> Result<Value> {
+pub fn measure(stage: &Stage, hosting: &Hosting) -> Result<Value> {
     let host = stage.start()?;
     let component = stage.bot(PLUGIN)?;
     host.api.create_tenant(TENANT)?;
-    let builds = if full { ACTIVATIONS } else { BUILDS };
+    let builds = if hosting.full { ACTIVATIONS } else { BUILDS };
     let digests: Vec<String> = (0..builds as u32)
         .map(|number| host.api.upload(TENANT, PLUGIN, &numbered(&component, number), number == 0))
         .collect::<Result<_>>()?;
     host.api.route(TENANT, "live", PLUGIN, &json!({ "conduct": "good" }))?;
 
-    let control = during(&host, 0, |_| Ok(()))?;
+    let control = during(&host, (0, hosting.calls), |_| Ok(()))?;
     eprintln!("bench: reload: without reloads {control:?}");
-    let reloads = during(&host, CALLS, |host| {
+    let reloads = during(&host, (hosting.calls, hosting.calls), |host| {
         let mut next = Instant::now();
         for number in 0..ACTIVATIONS {
             let (live, pause) = if number % 2 == 0 { (Live::Drain, AFTER_DRAIN) } else { (Live::Move, AFTER_MOVE) };
@@ -103,14 +102,14 @@ pub fn measure(stage: &Stage, full: bool) -> Result<Value> {
 }
 
 /// Calls that are up for as long as `what` takes, and as long as all activations take in any case. `before`: calls there were before.
-fn during(host: &Host, before: usize, what: impl FnOnce(&Host) -> Result<()>) -> Result<Counts> {
-    let crowd = Crowd::come(host.sip, "live", CALLS, WARM_UP)?;
+fn during(host: &Host, (before, calls): (usize, usize), what: impl FnOnce(&Host) -> Result<()>) -> Result<Counts> {
+    let crowd = Crowd::come(host.sip, "live", calls, WARM_UP)?;
     let until = Instant::now() + (AFTER_DRAIN + AFTER_MOVE) * (ACTIVATIONS as u32 / 2);
     what(host)?;
     std::thread::sleep(until.saturating_duration_since(Instant::now()));
     let crowd = crowd.leave()?;
-    let summaries = host.summaries(before + CALLS)?;
+    let summaries = host.summaries(before + calls)?;
     let own: Vec<Value> = of(&summaries, "live").skip(before).cloned().collect();
-    ensure!(own.len() == CALLS, "{} of {CALLS} calls have a summary", own.len());
+    ensure!(own.len() == calls, "{} of {calls} calls have a summary", own.len());
     Ok(Counts::of(&crowd, &own))
 }
