@@ -52,7 +52,9 @@ fn main() {
         println!("{:>12}       %      % |           a minute   p50  p95  p50  p95", "");
         measure("clean", &speech, 1.0, None, strictness, new);
         measure("16 dB lower", &speech, 0.158, None, strictness, new);
+        measure("10 dB louder", &speech, 3.16, None, strictness, new);
         for (kind, noise) in &noise {
+            measure(&format!("and {kind} 15"), &speech, 3.16, Some((noise, 0.56)), strictness, new);
             for snr in SNRS_DB {
                 let noise = Some((noise.as_slice(), 10_f32.powf(-snr as f32 / 20.0)));
                 measure(&format!("{kind} {snr} dB"), &speech, 1.0, noise, strictness, new);
@@ -145,7 +147,8 @@ fn measure(what: &str, speech: &[Sound], gain: f32, noise: Option<(&[f32], f32)>
     let (mut start_ms, mut stop_ms) = (Vec::new(), Vec::new());
     for (_, clean) in speech {
         let noise = noise.into_iter().flat_map(|(noise, gain)| noise.iter().cycle().map(move |sample| sample * gain));
-        let mixed: Vec<f32> = clean.iter().zip(noise.chain(std::iter::repeat(0.0))).map(|(s, n)| s * gain + n).collect();
+        let mixed: Vec<f32> =
+            clean.iter().zip(noise.chain(std::iter::repeat(0.0))).map(|(s, n)| s * gain + n).collect();
         let labels = labels(clean);
         let run = Run::over(&mixed, strictness, new());
         judged.extend(labels.iter().copied().zip(run.voiced));
@@ -159,7 +162,8 @@ fn measure(what: &str, speech: &[Sound], gain: f32, noise: Option<(&[f32], f32)>
             stop_ms.extend(run.stops.iter().find(|stop| **stop > last).map(|stop| (stop - last) * FRAME_MS));
         }
     }
-    let of = |label: Label| judged.iter().filter(move |frame| frame.0 == label).map(|frame| frame.1).collect::<Vec<bool>>();
+    let of =
+        |label: Label| judged.iter().filter(move |frame| frame.0 == label).map(|frame| frame.1).collect::<Vec<bool>>();
     let (in_speech, in_silence) = (of(Label::Speech), of(Label::Silence));
     let minutes = in_silence.len() as f64 / 3000.0;
     println!(

@@ -148,7 +148,9 @@ mod tests {
         let mut speech = Speech::new(SpeechRules { strictness: 1, start_ms: 60, hang_over_ms: 400 });
         let mut barge_in = BargeIn::new(policy);
         let frames = frames.chars().enumerate();
-        frames.filter_map(|(tick, frame)| Some((tick, barge_in.heard(&listen(&mut speech, tick, frame), true)?))).collect()
+        frames
+            .filter_map(|(tick, frame)| Some((tick, barge_in.heard(&listen(&mut speech, tick, frame), true)?)))
+            .collect()
     }
 
     fn listen(speech: &mut Speech, tick: usize, frame: char) -> Heard {
@@ -180,13 +182,23 @@ mod tests {
     #[test]
     fn a_cough_pauses_the_bot_and_does_not_stop_it() {
         // 180 ms of it; confirmed would be after 300.
-        assert_eq!(acts(BargeInPolicy::PauseThenConfirm(300), ".....VVVVVVVVV............................."), [(7, Pause), (22, Resume)]);
+        assert_eq!(
+            acts(BargeInPolicy::PauseThenConfirm(300), ".....VVVVVVVVV............................."),
+            [(7, Pause), (22, Resume)]
+        );
     }
 
     #[test]
     fn speech_that_goes_on_is_confirmed_and_clears() {
-        assert_eq!(acts(BargeInPolicy::PauseThenConfirm(300), &format!(".....{}", "V".repeat(60))), [(7, Pause), (22, Clear)]);
-        assert_eq!(acts(BargeInPolicy::PauseThenConfirm(300), ".....VVVVVVVVVVVVV...VVVVV"), [(7, Pause), (22, Clear)], "a gap between words");
+        assert_eq!(
+            acts(BargeInPolicy::PauseThenConfirm(300), &format!(".....{}", "V".repeat(60))),
+            [(7, Pause), (22, Clear)]
+        );
+        assert_eq!(
+            acts(BargeInPolicy::PauseThenConfirm(300), ".....VVVVVVVVVVVVV...VVVVV"),
+            [(7, Pause), (22, Clear)],
+            "a gap between words"
+        );
     }
 
     #[test]
@@ -213,7 +225,9 @@ mod tests {
     #[test]
     fn a_queue_without_sound_is_left_alone() {
         let rules = SpeechRules { strictness: 1, start_ms: 60, hang_over_ms: 400 };
-        for policy in [BargeInPolicy::ClearAfter(0), BargeInPolicy::ClearAfter(200), BargeInPolicy::PauseThenConfirm(100)] {
+        for policy in
+            [BargeInPolicy::ClearAfter(0), BargeInPolicy::ClearAfter(200), BargeInPolicy::PauseThenConfirm(100)]
+        {
             let (mut speech, mut barge_in) = (Speech::new(rules), BargeIn::new(policy));
             let told = (0..50).find_map(|tick| {
                 // The bot begins to speak into the caller's speech.

@@ -36,7 +36,7 @@ impl VoiceActivity {
     }
 
     /// Listens to the next frame. Ticks only grow; what is skipped was silence.
-    /// Cost: 15 us, most of it the detector's; silence that was made here (absent, held) costs nothing.
+    /// Cost: 15 us, most of it the detector's; a quiet line, and silence that was made here (absent, held), cost next to nothing.
     pub fn frame(&mut self, tick: u64, kind: FrameKind, samples: &[i16; FRAME_SAMPLES]) -> Heard {
         let score = match kind {
             FrameKind::Audio | FrameKind::Concealed => self.detector.score(samples),
