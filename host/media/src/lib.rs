@@ -6,7 +6,7 @@
 //! forgotten; nothing from outside ends a call.
 //!
 //! Start reading at [`Leg`], then follow one packet through `receive_path` and one frame through `send_path`; the
-//! caller's sound waits in `jitter_buffer`, the bot's in [`playout`].
+//! caller's sound waits in `jitter_buffer`, the bot's in [`playout`]. Whether the caller speaks is told by [`voice_activity`], to who asks.
 
 mod clock;
 mod concealment;
@@ -28,6 +28,7 @@ mod srtp;
 mod stats;
 mod streams;
 mod telephone_event;
+pub mod voice_activity;
 
 pub use clock::{FRAME, FRAME_SAMPLES, RtpTimestamp};
 pub use drop_reason::{DropReason, Drops};

@@ -9,6 +9,8 @@
 //!   played ------->|                              reader stores, writer loads; steps over what was cleared
 //! ```
 //!
+//! A paused queue keeps what it holds and gives silence; both act at the reader's next send phase.
+//!
 //! Why this is sound without a lock: each number has one storing side and only grows. The writer publishes samples
 //! (ring) before it stores `clear_to` (Release), so a reader that sees a clear (Acquire) finds all that it must drop.
 //! The reader pushes a [`Cleared`] before it stores `played` (Release), so a writer that has loaded `played` (Acquire)
@@ -16,7 +18,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -42,7 +44,7 @@ pub struct Cleared {
     pub cut: u64,
     /// The position of the first sample that was kept. Marks in `cut < mark <= until` are never reached.
     pub until: u64,
-    /// Samples heard, without a pause, before the cut: since the queue was last empty.
+    /// Samples heard before the cut since the queue was last empty. A pause is no such gap.
     pub played: u64,
 }
 
@@ -50,6 +52,7 @@ pub struct Cleared {
 struct Shared {
     clear_to: AtomicU64,
     played: AtomicU64,
+    paused: AtomicBool,
 }
 
 /// What the reader reports: everything below `until` is gone, from `cut` on unheard.
@@ -125,9 +128,25 @@ impl PlayoutWriter {
         self.shared.played.load(Ordering::Acquire)
     }
 
-    /// Drops all that was written so far, at the reader's next send phase. The id is given back by `poll_cleared`.
+    /// From the reader's next send phase on nothing is played and nothing dropped, until `resume` or `clear`.
+    pub fn pause(&mut self) {
+        self.shared.paused.store(true, Ordering::Release);
+    }
+
+    /// Goes on with the sample after the last one that was played.
+    pub fn resume(&mut self) {
+        self.shared.paused.store(false, Ordering::Release);
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.shared.paused.load(Ordering::Relaxed)
+    }
+
+    /// Drops all that was written so far, at the reader's next send phase, and ends a pause. The id is given back by `poll_cleared`.
     pub fn clear(&mut self) -> u64 {
+        // In this order: a reader that no longer sees the pause sees what it must drop.
         self.shared.clear_to.store(self.written, Ordering::Release);
+        self.resume();
         if self.pending.len() == CLEARS_MAX
             && let Some(newest) = self.pending.back_mut()
         {
@@ -174,10 +193,14 @@ impl PlayoutReader {
         self.shared.played.store(self.read, Ordering::Release);
     }
 
-    /// Takes the next samples to send. Shape: fills `out` from its front; returns how many, 0 when the queue is empty;
-    /// the rest of `out` is left as it was. Cost: one copy, no allocation, never waits.
+    /// Takes the next samples to send. Shape: fills `out` from its front; returns how many, 0 when the queue is empty or
+    /// paused; the rest of `out` is left as it was. Cost: one copy, no allocation, never waits.
     pub fn pull(&mut self, out: &mut [i16]) -> usize {
+        let paused = self.shared.paused.load(Ordering::Acquire);
         self.act_on_clear();
+        if paused && !self.ring.is_empty() {
+            return 0;
+        }
         let (taken, _) = self.ring.pop_partial_slice(out);
         let count = taken.len();
         if count == 0 {
@@ -189,6 +212,7 @@ impl PlayoutReader {
         count
     }
 
+    /// Nothing to play, paused or not.
     pub fn is_empty(&self) -> bool {
         self.ring.is_empty()
     }
@@ -290,6 +314,67 @@ mod tests {
         assert_eq!(answered, ids[..CLEARS_MAX]);
     }
 
+    #[test]
+    fn a_paused_queue_is_silent_and_goes_on_where_it_stopped() {
+        let (mut writer, mut reader) = playout(100);
+        writer.write(&[1; 160]);
+        let mark = writer.position();
+        writer.write(&[2; 160]);
+        assert_eq!(pull(&mut reader, 160), [1; 160]);
+        writer.pause();
+        for _ in 0..10 {
+            assert_eq!(pull(&mut reader, 160), []);
+        }
+        assert_eq!((writer.played(), writer.queued_ms()), (mark, 20), "nothing is played and nothing lost");
+        assert_eq!(writer.write(&[3; 160]).queued_ms, 40, "it can be written to");
+        writer.resume();
+        assert_eq!(pull(&mut reader, 160), [2; 160]);
+        assert_eq!(pull(&mut reader, 160), [3; 160]);
+    }
+
+    #[test]
+    fn a_pause_does_not_break_what_was_heard_without_a_gap() {
+        let (mut writer, mut reader) = playout(100);
+        writer.write(&[1; 480]);
+        pull(&mut reader, 160);
+        writer.pause();
+        pull(&mut reader, 160);
+        writer.resume();
+        pull(&mut reader, 160);
+        writer.clear();
+        reader.act_on_clear();
+        assert_eq!(writer.poll_cleared().map(|c| (c.cut, c.played)), Some((320, 320)));
+    }
+
+    #[test]
+    fn a_clear_ends_the_pause() {
+        let (mut writer, mut reader) = playout(100);
+        writer.write(&[1; 320]);
+        pull(&mut reader, 160);
+        writer.pause();
+        assert_eq!(pull(&mut reader, 160), []);
+        let id = writer.clear();
+        assert!(!writer.is_paused());
+        writer.write(&[2; 160]);
+        assert_eq!(pull(&mut reader, 160), [2; 160]);
+        assert_eq!(writer.poll_cleared(), Some(Cleared { id, cut: 160, until: 320, played: 160 }));
+    }
+
+    #[test]
+    fn a_queue_that_is_empty_when_paused_is_empty() {
+        let (mut writer, mut reader) = playout(100);
+        writer.write(&[1; 160]);
+        pull(&mut reader, 160);
+        writer.pause();
+        assert_eq!(pull(&mut reader, 160), []);
+        writer.resume();
+        writer.write(&[2; 160]);
+        pull(&mut reader, 40);
+        writer.clear();
+        reader.act_on_clear();
+        assert_eq!(writer.poll_cleared().map(|c| c.played), Some(40), "what is heard was counted anew");
+    }
+
     /// Two real threads: every sample written is either pulled, in order, or lies in a reported gap, and no report is
     /// missing when `played` steps over its gap.
     #[test]
@@ -310,6 +395,11 @@ mod tests {
         while next < 200_000 {
             let samples: Vec<i16> = (next..next + 97).map(sample_at).collect();
             next += writer.write(&samples).accepted as u64;
+            match seen.len() % 7 {
+                0 => writer.pause(),
+                1 | 2 => writer.resume(),
+                _ => {}
+            }
             if next % 5 == 0 && writer.pending.len() < CLEARS_MAX {
                 writer.clear();
                 clears += 1;
@@ -319,6 +409,7 @@ mod tests {
             seen.push((played, gaps.len()));
             std::thread::yield_now();
         }
+        writer.resume();
         while writer.write(&[-1]).accepted == 0 {}
         let heard = player.join().unwrap();
         gaps.extend(std::iter::from_fn(|| writer.poll_cleared()).map(|cleared| (cleared.cut, cleared.until)));

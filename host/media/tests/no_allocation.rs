@@ -4,9 +4,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use media::voice_activity::{BargeIn, BargeInAct, BargeInPolicy, SpeechRules, VoiceActivity};
 use media::{
-    Codec, DigitTiming, Direction, FRAME, JitterBounds, Leg, LegParams, Negotiated, PayloadType, SoundSource, Srtp,
-    SrtpKey, SrtpSuite, playout,
+    Codec, DigitTiming, Direction, FRAME, FrameKind, JitterBounds, Leg, LegParams, Negotiated, PayloadType,
+    SoundSource, Srtp, SrtpKey, SrtpSuite, playout,
 };
 
 struct Counting;
@@ -118,6 +119,38 @@ fn a_warm_leg_allocates_nothing_per_frame() {
     assert_eq!(allocated, 0);
     let stats = leg.stats();
     assert!(stats.digits_sent > 100 && stats.digits_received > 50 && stats.sound.frames_audio > 4000, "{stats:?}");
+}
+
+#[test]
+fn listening_for_speech_allocates_nothing_per_frame() {
+    let rules = SpeechRules { strictness: 0, start_ms: 20, hang_over_ms: 100 };
+    let mut ear = VoiceActivity::new(rules);
+    let mut barge_in = BargeIn::new(BargeInPolicy::PauseThenConfirm(100));
+    let (mut writer, mut reader) = playout(1000);
+    let mut frame = [0; 160];
+    let before = allocations();
+    let mut heard = 0;
+    for tick in 0..1000_u64 {
+        // Half a second of pulses, a hundred a second through a resonance, and half a second of nothing.
+        for (at, sample) in frame.iter_mut().enumerate() {
+            let since_pulse = (at % 80) as f32;
+            let voice = 9000.0 * (-since_pulse / 20.0).exp() * (since_pulse * 0.5).cos();
+            *sample = if tick / 25 % 2 == 0 { voice as i16 } else { 0 };
+        }
+        let told = ear.frame(tick, FrameKind::Audio, &frame);
+        heard += u32::from(told.event.is_some());
+        writer.write(&frame);
+        match barge_in.heard(&told, writer.queued_ms() > 0) {
+            Some(BargeInAct::Pause) => writer.pause(),
+            Some(BargeInAct::Resume) => writer.resume(),
+            Some(BargeInAct::Clear) => drop(writer.clear()),
+            None => {}
+        }
+        while writer.poll_cleared().is_some() {}
+        reader.pull(&mut frame);
+    }
+    assert_eq!(allocations() - before, 0);
+    assert!(heard >= 2, "nothing was heard");
 }
 
 #[test]

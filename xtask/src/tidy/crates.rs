@@ -30,6 +30,7 @@ const ONLY_IN: &[(&str, &str)] = &[
     ("hickory-resolver", "patchbay"),
     ("rusqlite", "patchbay-store"),
     ("rsip", "patchbay-sip"),
+    ("earshot", "patchbay-media"),
     ("webrtc-sdp", "patchbay-media"),
     ("webrtc-srtp", "patchbay-media"),
     ("rtp", "patchbay-media"),
