@@ -15,26 +15,31 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("patchbay-plugin", &[]),
     ("patchbay-call", &["patchbay-sip", "patchbay-media"]),
     ("patchbay-store", &[]),
-    ("patchbay", &["patchbay-sip", "patchbay-media", "patchbay-call", "patchbay-plugin", "patchbay-store"]),
+    ("patchbay-outside", &[]),
+    (
+        "patchbay",
+        &["patchbay-sip", "patchbay-media", "patchbay-call", "patchbay-plugin", "patchbay-store", "patchbay-outside"],
+    ),
     ("patchbay-sdk", &[]),
 ];
 
-/// Crates of others that only one of ours may use.
-const ONLY_IN: &[(&str, &str)] = &[
-    ("wasmtime", "patchbay-plugin"),
-    ("wasmtime-wasi", "patchbay-plugin"),
-    ("tokio", "patchbay"),
-    ("tokio-rustls", "patchbay"),
-    ("notify", "patchbay"),
-    ("axum", "patchbay"),
-    ("hickory-resolver", "patchbay"),
-    ("rusqlite", "patchbay-store"),
-    ("rsip", "patchbay-sip"),
-    ("earshot", "patchbay-media"),
-    ("webrtc-sdp", "patchbay-media"),
-    ("webrtc-srtp", "patchbay-media"),
-    ("rtp", "patchbay-media"),
-    ("rtcp", "patchbay-media"),
+/// Crates of others that only these of ours may use.
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("wasmtime", &["patchbay-plugin"]),
+    ("wasmtime-wasi", &["patchbay-plugin"]),
+    ("tokio", &["patchbay", "patchbay-outside"]),
+    ("tokio-rustls", &["patchbay", "patchbay-outside"]),
+    ("notify", &["patchbay"]),
+    ("axum", &["patchbay"]),
+    ("hickory-resolver", &["patchbay", "patchbay-outside"]),
+    ("tokio-tungstenite", &["patchbay-outside"]),
+    ("rusqlite", &["patchbay-store"]),
+    ("rsip", &["patchbay-sip"]),
+    ("earshot", &["patchbay-media"]),
+    ("webrtc-sdp", &["patchbay-media"]),
+    ("webrtc-srtp", &["patchbay-media"]),
+    ("rtp", &["patchbay-media"]),
+    ("rtcp", &["patchbay-media"]),
 ];
 
 pub fn look() -> Result<Vec<String>> {
@@ -53,8 +58,8 @@ pub fn look() -> Result<Vec<String>> {
             if let Some(may) = may.filter(|may| is_ours && !may.contains(&used) && !is_for_tests) {
                 findings.push(format!("{name} may use {may:?} of ours, and uses {used}"));
             }
-            if let Some((_, only)) = ONLY_IN.iter().find(|(theirs, only)| *theirs == used && *only != name) {
-                findings.push(format!("{name} uses {used}, which is for {only} alone"));
+            if let Some((_, only)) = ONLY_IN.iter().find(|(theirs, only)| *theirs == used && !only.contains(&name)) {
+                findings.push(format!("{name} uses {used}, which is for {only:?} alone"));
             }
         }
     }

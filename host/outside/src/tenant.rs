@@ -1,0 +1,188 @@
+//! The two doors: `Outside`, one for the host, and `Tenant`, one for each tenant and shared by all its calls.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_rustls::rustls::ClientConfig;
+
+use crate::egress::{OperatorRules, Pattern};
+use crate::error::{Code, Error};
+use crate::http::{self, Pool};
+use crate::limits::{Account, Limits, Opened, Usage};
+use crate::resolver::Resolve;
+use crate::secrets::Secret;
+use crate::task::Task;
+use crate::websocket;
+
+/// Connections of all tenants together, idle ones included.
+pub const CONNECTIONS_MAX: usize = 4096;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Outside(Arc<Shared>);
+
+struct Shared {
+    rules: RwLock<Arc<OperatorRules>>,
+    resolver: Arc<dyn Resolve>,
+    tls: Arc<ClientConfig>,
+    connections: Arc<Semaphore>,
+    runtime: Handle,
+}
+
+impl Outside {
+    /// `tls`: of [`crate::tls::client_config`]. `runtime`: where all its work is done.
+    pub fn new(rules: OperatorRules, resolver: Arc<dyn Resolve>, tls: Arc<ClientConfig>, runtime: Handle) -> Outside {
+        let rules = RwLock::new(Arc::new(rules));
+        Outside(Arc::new(Shared {
+            rules,
+            resolver,
+            tls,
+            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            runtime,
+        }))
+    }
+
+    /// Holds for every connection and request from now on; what is under way goes on.
+    pub fn set_rules(&self, rules: OperatorRules) {
+        *self.0.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    pub fn tenant(&self, rules: TenantRules) -> Tenant {
+        Tenant(Arc::new(State {
+            outside: self.clone(),
+            rules: RwLock::new(Arc::new(rules)),
+            account: Arc::default(),
+            pool: Arc::default(),
+        }))
+    }
+
+    pub(crate) fn rules(&self) -> Arc<OperatorRules> {
+        self.0.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn resolver(&self) -> &dyn Resolve {
+        self.0.resolver.as_ref()
+    }
+
+    pub(crate) fn tls(&self) -> &Arc<ClientConfig> {
+        &self.0.tls
+    }
+
+    pub(crate) fn connections(&self) -> &Arc<Semaphore> {
+        &self.0.connections
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.0.runtime
+    }
+}
+
+/// What a tenant may reach and use. The default reaches nothing.
+#[derive(Debug, Default)]
+pub struct TenantRules {
+    pub egress: Vec<Pattern>,
+    pub secrets: Vec<Secret>,
+    pub limits: Limits,
+}
+
+/// Cheap to clone. Its clones share connections, limits and counts.
+#[derive(Clone)]
+pub struct Tenant(Arc<State>);
+
+struct State {
+    outside: Outside,
+    rules: RwLock<Arc<TenantRules>>,
+    account: Arc<Account>,
+    pool: Arc<Pool>,
+}
+
+impl Tenant {
+    /// Holds for every connection and request from now on; what is under way goes on.
+    pub fn set_rules(&self, rules: TenantRules) {
+        *self.0.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    pub fn usage(&self) -> Usage {
+        self.0.account.counts.read()
+    }
+
+    /// Sends a request. Returns at once, from any thread; whatever becomes of it is an event.
+    pub fn http(&self, request: http::Request) -> http::Response {
+        let (sender, events) = mpsc::channel(http::EVENTS_WAITING);
+        let limits = self.rules().limits;
+        let open = match self.account().begin(Opened::Request, &limits) {
+            Ok(open) => open,
+            Err(error) => {
+                // The channel is empty.
+                let _ = sender.try_send(http::Event::Failed(self.failed(error)));
+                return http::Response::new(events, None);
+            }
+        };
+        let tenant = self.clone();
+        let task = Task::start(self.0.outside.runtime(), async move {
+            let within = request.timeout.map_or(limits.exchange, |asked| asked.min(limits.exchange));
+            let done = timeout(within, http::exchange(&tenant, request, &sender)).await;
+            drop(open);
+            let done = done.unwrap_or_else(|_| {
+                Err(Error::new(Code::TimedOut, format!("not done within {} ms", within.as_millis())))
+            });
+            let last = match done {
+                Ok(()) => http::Event::Done,
+                Err(error) => http::Event::Failed(tenant.failed(error)),
+            };
+            // Not taken: nobody waits for it any more.
+            let _ = sender.send(last).await;
+        });
+        http::Response::new(events, Some(task))
+    }
+
+    /// Opens a WebSocket. Returns at once, from any thread; whatever becomes of it is an event.
+    pub fn websocket(&self, open: websocket::Open) -> (websocket::Sender, websocket::Socket) {
+        let (sender, outgoing) = websocket::queue();
+        let (events, received) = mpsc::channel(websocket::EVENTS_WAITING);
+        let counted = match self.account().begin(Opened::Socket, &self.rules().limits) {
+            Ok(counted) => counted,
+            Err(error) => {
+                // The channel is empty.
+                let _ = events.try_send(websocket::Event::Failed(self.failed(error)));
+                return (sender, websocket::Socket::new(received, None));
+            }
+        };
+        let tenant = self.clone();
+        let task = Task::start(self.0.outside.runtime(), async move {
+            let done = websocket::converse(&tenant, open, outgoing, &events).await;
+            drop(counted);
+            let last = match done {
+                Ok(goodbye) => websocket::Event::Closed(goodbye),
+                Err(error) => websocket::Event::Failed(tenant.failed(error)),
+            };
+            // Not taken: nobody waits for it any more.
+            let _ = events.send(last).await;
+        });
+        (sender, websocket::Socket::new(received, Some(task)))
+    }
+
+    /// Counts it.
+    fn failed(&self, error: Error) -> Error {
+        self.0.account.counts.failed(error.code);
+        error
+    }
+
+    pub(crate) fn outside(&self) -> &Outside {
+        &self.0.outside
+    }
+
+    pub(crate) fn rules(&self) -> Arc<TenantRules> {
+        self.0.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn account(&self) -> &Arc<Account> {
+        &self.0.account
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.0.pool
+    }
+}
