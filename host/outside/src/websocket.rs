@@ -14,6 +14,7 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use tokio::sync::mpsc;
 use tokio::time::{interval, timeout};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message as Wire, WebSocketConfig};
@@ -237,7 +238,10 @@ fn failed(error: tungstenite::Error) -> Error {
             Error::new(Code::Protocol, format!("answered {}, not 101", response.status().as_u16()))
         }
         Theirs::Capacity(_) => Error::new(Code::TooLong, error.to_string()),
-        Theirs::Io(_) | Theirs::ConnectionClosed | Theirs::AlreadyClosed => {
+        Theirs::Io(_)
+        | Theirs::ConnectionClosed
+        | Theirs::AlreadyClosed
+        | Theirs::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
             of_network(Code::Unreachable, "the connection", &error)
         }
         _ => of_network(Code::Protocol, "the WebSocket", &error),

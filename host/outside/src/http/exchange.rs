@@ -70,19 +70,23 @@ async fn send(hop: &Hop, tenant: &Tenant, limits: &Limits) -> Result<(Connection
 }
 
 fn is_lost(error: &hyper::Error) -> bool {
-    let is_io = cause::<io::Error>(error).is_some() && cause::<Spent>(error).is_none();
-    error.is_incomplete_message() || is_io
+    error.is_incomplete_message() || code(error) == Code::Unreachable && cause::<Spent>(error).is_none()
 }
 
 fn of_hyper(error: &hyper::Error) -> Error {
-    let code = if error.is_parse_too_large() {
-        Code::TooLong
-    } else if cause::<io::Error>(error).is_some() && !error.is_parse() {
-        Code::Unreachable
-    } else {
-        Code::Protocol
-    };
-    of_network(code, "the response", error)
+    of_network(code(error), "the response", error)
+}
+
+fn code(error: &hyper::Error) -> Code {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    if error.is_parse_too_large() {
+        return Code::TooLong;
+    }
+    match cause::<io::Error>(error).map(io::Error::kind) {
+        // What reads chunks says so.
+        None | Some(InvalidData | InvalidInput | UnexpectedEof) => Code::Protocol,
+        Some(_) => Code::Unreachable,
+    }
 }
 
 struct Delivery<'a> {
