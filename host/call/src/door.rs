@@ -340,6 +340,8 @@ pub enum By {
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     Bye,
+    /// The bot handed the caller over, and the other side has answered.
+    Transferred,
     Cancel,
     /// 404.
     NoRoute,
@@ -382,6 +384,7 @@ impl Cause {
     /// Every cause with its word.
     pub const WORDS: &'static [(Cause, &'static str)] = &[
         (Cause::Bye, "bye"),
+        (Cause::Transferred, "transferred"),
         (Cause::Cancel, "cancel"),
         (Cause::NoRoute, "no-route"),
         (Cause::NoIdentity, "no-identity"),
@@ -459,6 +462,15 @@ pub enum Milestone {
     },
     Held,
     Resumed,
+    /// The bot put the caller on hold, or took it back.
+    HeldByBot,
+    ResumedByBot,
+    /// The caller's side was asked to call somebody else.
+    Transferring,
+    TransferFailed {
+        status: u16,
+        why: String,
+    },
     OfferRefused {
         why: String,
     },

@@ -150,6 +150,7 @@ impl Caller {
             rtcp_port: rtp_port + 1,
             codecs: vec![Codec::Pcma, Codec::Pcmu],
             srtp: if args.srtp { SrtpPolicy::Require } else { SrtpPolicy::Off },
+            holds: false,
         });
         self.edge.connect(sip::ConnectId(0), target.way());
         let (sound_sender, mut sound_events) = mpsc::unbounded_channel();
