@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use sip::Reason;
 
+use crate::cause::{By, Cause};
 use crate::digits::InfoDigits;
-use crate::door::{By, CallId, Cause, Ports};
+use crate::door::{CallId, Ports};
 use crate::record::Facts;
 use crate::routing::Route;
 use crate::session::Session;

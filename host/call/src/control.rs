@@ -12,7 +12,8 @@ use rand::rngs::StdRng;
 
 use crate::admission::Quotas;
 use crate::call::{Bot, Call, Dialog, End, Leg};
-use crate::door::{By, CallId, Cause, Input, Live, Output};
+use crate::cause::{By, Cause};
+use crate::door::{CallId, Input, Live, Output};
 use crate::routing::Routing;
 use crate::settings::{Limits, Settings, Trunk, WallClock};
 

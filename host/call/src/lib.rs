@@ -8,6 +8,7 @@
 
 mod admission;
 mod call;
+mod cause;
 mod control;
 mod digits;
 mod door;
@@ -28,6 +29,7 @@ mod test_setup;
 mod transfer;
 mod view;
 
+pub use cause::{By, Cause};
 pub use control::Calls;
 pub use door::*;
 pub use identity::{Identity, Verdict};

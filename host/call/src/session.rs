@@ -6,7 +6,8 @@ use media::sdp::{self, Description, Fresh, Offer};
 use media::{LocalMedia, Negotiated};
 use rand::CryptoRng;
 
-use crate::door::{Cause, Ports};
+use crate::cause::Cause;
+use crate::door::Ports;
 use crate::settings::Trunk;
 
 /// Why a description is of no use: the refusal's cause, its SIP status and the words for it.

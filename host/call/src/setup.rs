@@ -7,11 +7,10 @@ use rand::RngCore;
 use sip::{Command, Flow, Rejection, Request};
 
 use crate::call::{Bot, Call, Dialog, End, Leg, Stage};
+use crate::cause::{By, Cause};
 use crate::control::Calls;
 use crate::digits::InfoDigits;
-use crate::door::{
-    Accept, BotStart, By, CallId, Cause, LegOpening, Milestone, Output, Ports, PortsWanted, StartFailure,
-};
+use crate::door::{Accept, BotStart, CallId, LegOpening, Milestone, Output, Ports, PortsWanted, StartFailure};
 use crate::record::{Facts, call_name, codec_name, summary, transport_name};
 use crate::routing::Route;
 use crate::session::{Session, Unusable};

@@ -9,8 +9,9 @@ use std::time::Instant;
 use sip::{Command, Reason};
 
 use crate::call::{Bot, Call, End, Stage};
+use crate::cause::{By, Cause};
 use crate::control::Calls;
-use crate::door::{BotAct, BotEvent, By, Cause, ControlEvent, Milestone, Output};
+use crate::door::{BotAct, BotEvent, ControlEvent, Milestone, Output};
 use crate::teardown::one_line;
 
 /// Headers of one message that a bot may add, and the bytes of a name and a value.

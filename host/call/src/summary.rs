@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::door::{By, Cause, LateAnswers};
+use crate::cause::{By, Cause};
+use crate::door::LateAnswers;
 use crate::identity::Verdict;
 
 /// Units are in the names; absent where there was none.

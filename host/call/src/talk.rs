@@ -6,9 +6,10 @@ use media::LegEvent;
 use sip::Command;
 
 use crate::call::{Bot, Call, End, Leg, Stage};
+use crate::cause::{By, Cause};
 use crate::control::Calls;
 use crate::digits::{KEY_MS, Step};
-use crate::door::{BotAct, BotEvent, By, CallId, Cause, Milestone, Output};
+use crate::door::{BotAct, BotEvent, CallId, Milestone, Output};
 
 impl Calls {
     /// The ACK, with the answer to our offer if our 200 carried one.

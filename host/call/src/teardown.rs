@@ -12,8 +12,9 @@ use media::LegStats;
 use sip::{Command, Ending, Reason, Rejection};
 
 use crate::call::{Bot, Call, Dialog, End, Leg, Stage};
+use crate::cause::{By, Cause};
 use crate::control::{Calls, Drain};
-use crate::door::{BotEvent, BotStats, By, CallId, Cause, Milestone, Output};
+use crate::door::{BotEvent, BotStats, CallId, Milestone, Output};
 use crate::settings::Limits;
 
 /// Bytes of a Reason text: it may come from a bot.

@@ -7,8 +7,9 @@ use std::time::Instant;
 use sip::{Command, ReferTarget};
 
 use crate::call::{Call, End, Stage};
+use crate::cause::{By, Cause};
 use crate::control::Calls;
-use crate::door::{By, CallId, Cause, ControlEvent, Milestone, Output};
+use crate::door::{CallId, ControlEvent, Milestone, Output};
 use crate::teardown::one_line;
 
 impl Calls {

@@ -154,8 +154,7 @@ impl Caller {
         });
         self.edge.connect(sip::ConnectId(0), target.way());
         let (sound_sender, mut sound_events) = mpsc::unbounded_channel();
-        let mut sound: Option<Sound> = None;
-        let mut play = play;
+        let (mut sound, mut play): (Option<Sound>, _) = (None, play);
         let mut hangup_at = Instant::now() + LONGEST;
         let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
         while !self.ended {
@@ -319,7 +318,9 @@ impl Caller {
             Event::Ringing { .. }
             | Event::Acknowledged { .. }
             | Event::OfferRejected { .. }
-            | Event::OfferWithdrawn { .. } => {}
+            | Event::OfferWithdrawn { .. }
+            | Event::ReferProgress { .. }
+            | Event::ReferEnded { .. } => {}
         }
         Ok(())
     }
