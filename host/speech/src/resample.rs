@@ -15,7 +15,7 @@ pub const RATES: [u32; 8] = [8000, 11025, 16000, 22050, 24000, 32000, 44100, 480
 /// Cost: an FFT for each 20 ms; measured in docs by the bench. Allocates its output.
 pub struct Resampler {
     /// None: both rates are one.
-    filter: Option<Fft<f32>>,
+    filter: Option<Box<Fft<f32>>>,
     pending: Vec<f32>,
     output: Vec<f32>,
     /// Samples out that are the filter's delay.
@@ -34,7 +34,7 @@ impl Resampler {
         }
         let filter = match from == to {
             true => None,
-            false => Some(filter(from, to)?),
+            false => Some(Box::new(filter(from, to)?)),
         };
         let to_skip = filter.as_ref().map_or(0, |filter| filter.output_delay());
         let output = vec![0.0; filter.as_ref().map_or(0, |filter| filter.output_frames_max())];
