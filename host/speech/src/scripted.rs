@@ -22,6 +22,8 @@ pub enum Step {
     Hang,
     /// The same again and again.
     Endless(Vec<u8>),
+    /// The same every 20 ms, for ever.
+    Trickle(Vec<u8>),
 }
 
 pub fn ok(body: impl Into<Vec<u8>>) -> Vec<Step> {
@@ -86,6 +88,11 @@ fn pieces(step: Step) -> BoxStream<'static, Result<Piece, Fault>> {
         Step::Body(bytes) => stream::once(async { Ok(Piece::Body(bytes)) }).boxed(),
         Step::Fault(fault) => stream::once(async { Err(fault) }).boxed(),
         Step::Hang => stream::pending().boxed(),
+        Step::Trickle(bytes) => stream::unfold(bytes, |bytes| async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Some((Ok(Piece::Body(bytes.clone())), bytes))
+        })
+        .boxed(),
         Step::Endless(bytes) => stream::repeat_with(move || Ok(Piece::Body(bytes.clone()))).boxed(),
     }
 }

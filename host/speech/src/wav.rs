@@ -210,4 +210,14 @@ mod tests {
         }
         assert_eq!(with(12, b"data"), Err(Code::Protocol));
     }
+
+    #[test]
+    fn a_header_that_never_comes_to_sound_is_refused() {
+        let mut wav = write(&[], 8000)[..36].to_vec();
+        wav.extend(b"note\x00\x00\x00\x00".repeat(HEADER_BYTES_MAX / 8 + 1));
+        assert_eq!(read(&wav, 1000).map_err(|fault| fault.code), Err(Code::Protocol));
+        wav.truncate(36);
+        wav.extend(b"note\xff\xff\xff\x7f");
+        assert_eq!(read(&wav, 1000).map_err(|fault| fault.code), Err(Code::Protocol));
+    }
 }

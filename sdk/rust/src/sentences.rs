@@ -96,7 +96,7 @@ fn behind_closing(text: &str, after: usize) -> usize {
 
 /// Where a text that is too long is cut: behind its last pause, else its last space, else anywhere between two characters.
 fn cut(text: &str) -> usize {
-    let most = text.floor_char_boundary(SENTENCE_BYTES_MAX);
+    let most = (0..=SENTENCE_BYTES_MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
     let head = &text[..most];
     let behind = |found: fn(char) -> bool| {
         head.char_indices().rev().find(|&(at, c)| at > 0 && found(c)).map(|(at, c)| at + c.len_utf8())

@@ -148,11 +148,17 @@ async fn an_endpoint_that_is_down_or_hangs_or_breaks_off_is_a_fault() {
 
 #[tokio::test]
 async fn pings_without_a_word_do_not_put_the_deadline_off() {
-    let ping = Step::Endless(b": ping\n\n".to_vec());
-    let config = ChatConfig { quiet_ms_max: 100, ..config() };
-    let end = answer(config, vec![Step::Status(200), ping]).await.pop().expect("an end");
-    // Whichever bound is reached first on this machine.
-    assert!(matches!(end.expect_err("a fault").code, Code::TimedOut | Code::TooLong));
+    assert_eq!(fault(vec![Step::Status(200), Step::Trickle(b": ping\n\n".to_vec())]).await, Code::TimedOut);
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_for_ever_ends_at_its_total_time() {
+    let drip = event(json!({ "content": "x" }), None).into_bytes();
+    let config = ChatConfig { total_ms_max: 500, ..config() };
+    let end = answer(config, vec![Step::Status(200), Step::Trickle(drip)]).await.pop().expect("an end");
+    let end = end.expect_err("a fault");
+    assert_eq!(end.code, Code::TimedOut);
+    assert!(end.message.ends_with("not done within 500 ms"), "{end}");
 }
 
 #[tokio::test]

@@ -338,3 +338,21 @@ async fn in_real_time_a_transcript_or_an_utterance_without_end_is_cut() {
     assert_eq!(listening.failed().await, (1, Code::TooLong));
     tokio::time::timeout(GENEROUS, reading).await.expect("the connection is given up").expect("no panic");
 }
+
+#[tokio::test]
+async fn in_real_time_four_utterances_wait_and_one_more_is_too_many() {
+    let (mut listening, mut peers) = in_real_time(config());
+    let mut peer = peers.recv().await.expect("a connection");
+    peer.next().await;
+    for _ in 0..UTTERANCES_WAITING_MAX {
+        listening.say(800).await;
+        listening.stop().await;
+        drive(&mut listening, &mut peer).await;
+    }
+    listening.say(800).await;
+    listening.stop().await;
+    for utterance in 0..=UTTERANCES_WAITING_MAX as u64 {
+        assert_eq!(listening.failed().await, (utterance, Code::TimedOut));
+    }
+    listening.end().await;
+}
