@@ -1,6 +1,5 @@
 //! The client of language models against a server that behaves and one that does not.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -10,14 +9,13 @@ use speech::{Ask, Chatted, Code, Fault, LanguageModel, Message, OpenAiChat, Role
 use tokio::time::timeout;
 
 use crate::engines::Engines;
-use crate::loopback::Loopback;
 
 /// However busy the machine is.
 const GENEROUS: Duration = Duration::from_secs(60);
 
 async fn asked(engines: &Engines, model: &str, quiet_ms_max: u32, ask: Ask) -> Result<Vec<Result<Chatted, Fault>>> {
     let config = json!({ "url": engines.url(), "model": model, "quiet_ms_max": quiet_ms_max, "total_ms_max": 50_000 });
-    let chat = OpenAiChat::new(serde_json::from_value(config)?, Arc::new(Loopback));
+    let chat = OpenAiChat::new(serde_json::from_value(config)?, engines.wire()?);
     Ok(timeout(GENEROUS, chat.ask(ask).collect()).await?)
 }
 
@@ -67,9 +65,20 @@ async fn a_server_that_misbehaves_ends_in_a_fault_of_its_kind() -> Result<()> {
         assert_eq!(end.code, code, "{model}: {end}");
     }
     let stranger = json!({ "url": format!("{}/nowhere", engines.url()), "model": "ok" });
-    let chat = OpenAiChat::new(serde_json::from_value(stranger)?, Arc::new(Loopback));
+    let chat = OpenAiChat::new(serde_json::from_value(stranger)?, engines.wire()?);
     let refused = timeout(GENEROUS, chat.ask(says("Hello")).next()).await?.expect("an end").expect_err("refused");
     assert_eq!(refused.code, Code::Engine);
     assert!(refused.message.ends_with("status 404: there is no such path"), "{refused}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_way_that_is_not_allowed_names_the_rule() -> Result<()> {
+    let Some(engines) = Engines::start("denied")? else { return Ok(()) };
+    let elsewhere = json!({ "url": "http://127.0.0.1:9/v1", "model": "ok" });
+    let chat = OpenAiChat::new(serde_json::from_value(elsewhere)?, engines.wire()?);
+    let denied = timeout(GENEROUS, chat.ask(says("Hello")).next()).await?.expect("an end").expect_err("denied");
+    assert_eq!(denied.code, Code::Unreachable);
+    assert!(denied.message.contains("egress-denied: the tenant's egress list does not allow"), "{denied}");
     Ok(())
 }

@@ -2,15 +2,22 @@
 
 use std::env;
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use outside::resolver::Resolve;
+use outside::{Limits, OperatorRules, Outside, Pattern, Private, TenantRules};
 use patchbay_tests::repository;
 use patchbay_tests::running::Running;
 use serde::Deserialize;
+use speech::Wire;
+use tokio::runtime::Handle;
 
 /// Loading both models takes a second or two where nothing else runs.
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -52,6 +59,20 @@ impl Engines {
         Ok(Some(Engines { _running: running, ports: serde_json::from_str(&ready).context(ready)? }))
     }
 
+    /// The way of a tenant to which the operator has opened these two ports, and nothing else.
+    pub fn wire(&self) -> Result<Arc<dyn Wire>> {
+        let pattern = |port| format!("127.0.0.1:{port}").parse().map_err(|error| anyhow!("{error}"));
+        let hosts =
+            [self.ports.http, self.ports.websocket].map(pattern).into_iter().collect::<Result<Vec<Pattern>>>()?;
+        let networks = vec!["127.0.0.1/32".parse()?];
+        let private = Private { name: "engines".to_owned(), hosts: hosts.clone(), networks, plain: true };
+        let rules = OperatorRules { allow: Vec::new(), private: vec![private] };
+        let tls = outside::tls::client_config(false, Vec::new()).map_err(|error| anyhow!("{error}"))?;
+        let outside = Outside::new(rules, Arc::new(NoNames), tls, Handle::current());
+        let limits = Limits::default();
+        Ok(Arc::new(outside.tenant(TenantRules { egress: hosts, secrets: Vec::new(), limits })))
+    }
+
     /// The base of the API.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/v1", self.ports.http)
@@ -60,6 +81,15 @@ impl Engines {
     /// The same, where WebSockets are taken.
     pub fn realtime_url(&self) -> String {
         format!("http://127.0.0.1:{}/v1", self.ports.websocket)
+    }
+}
+
+/// Engines are named by their address.
+struct NoNames;
+
+impl Resolve for NoNames {
+    fn resolve(&self, name: String) -> BoxFuture<'_, Result<Vec<IpAddr>, String>> {
+        ready(Err(format!("nobody knows {name}"))).boxed()
     }
 }
 

@@ -1,6 +1,5 @@
 //! What one engine says into a telephone line, the other understands.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -12,7 +11,6 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::engines::Engines;
-use crate::loopback::Loopback;
 
 /// However busy the machine is.
 const GENEROUS: Duration = Duration::from_secs(120);
@@ -28,7 +26,7 @@ async fn spoken(engines: &Engines, text: &str, format: &str) -> Result<Vec<i16>>
         "url": engines.url(), "model": "piper", "voice": "joe", "format": format, "sample_rate": 22050,
         "quiet_ms_max": 60_000, "total_ms_max": 60_000,
     });
-    let engine = OpenAiSpeech::new(serde_json::from_value(config)?, Arc::new(Loopback));
+    let engine = OpenAiSpeech::new(serde_json::from_value(config)?, engines.wire()?);
     let mut pieces = engine.speak(Say { text: text.to_owned(), ..Say::default() });
     let mut sound = Vec::new();
     while let Some(piece) = timeout(GENEROUS, pieces.next()).await? {
@@ -94,12 +92,12 @@ async fn what_piper_says_over_a_law_whisper_understands_by_utterance_and_in_real
         utterances.push(sound);
     }
     for rate in [None, Some(16_000)] {
-        let engine = ByUtterance::new(config(engines.url(), false, rate)?, Arc::new(Loopback));
+        let engine = ByUtterance::new(config(engines.url(), false, rate)?, engines.wire()?);
         let (partial, texts) = understood(&engine, &utterances).await?;
         ensure!(partial == 0, "{partial} partial transcripts by utterance");
         ensure_keywords(&texts)?;
     }
-    let engine = Realtime::new(config(engines.realtime_url(), true, None)?, Arc::new(Loopback));
+    let engine = Realtime::new(config(engines.realtime_url(), true, None)?, engines.wire()?);
     let (partial, texts) = understood(&engine, &utterances).await?;
     ensure!(partial >= texts.len(), "{partial} partial transcripts in real time");
     ensure_keywords(&texts)

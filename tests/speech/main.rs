@@ -9,7 +9,6 @@
 //! Start reading at `engines.rs`.
 
 mod engines;
-mod loopback;
 
 mod chat;
 mod hearing;

@@ -3,7 +3,7 @@
 //!
 //! Each is a small trait that gives a stream: [`SpeechToText`], [`TextToSpeech`], [`LanguageModel`]. A stream is driven by whoever
 //! reads it, and dropping it ends the request; no task is left behind. Sound is 8 kHz, mono, i16 on this side, whatever the engine
-//! takes. The network is behind [`Wire`], whose implementor owns the egress rules, secrets and connections.
+//! takes. The network is behind [`Wire`]: a tenant of `outside`, which owns the egress rules, secrets and connections, or a test.
 //!
 //! Engines are not trusted: one that is down, slow, endless or answers rubbish comes to a [`Fault`] within the deadlines of its
 //! configuration, and no answer takes more memory than the constants beside it say.
@@ -14,6 +14,7 @@ mod answer;
 mod chat;
 mod config;
 mod fault;
+mod outside_wire;
 mod resample;
 mod sse;
 mod stt;

@@ -29,9 +29,9 @@ pub enum Piece {
     Body(Vec<u8>),
 }
 
-/// Ends after the body, or after a fault. Dropping it ends the request.
+/// Ends after the body; nothing is read after a fault. Dropping it ends the request.
 pub type Pieces = BoxStream<'static, Result<Piece, Fault>>;
-/// Text messages in their order. Ends when the engine has closed, or after a fault. Dropping it closes the connection.
+/// Text messages in their order. Ends when the engine has closed; nothing is read after a fault. Dropping it closes the connection.
 pub type Messages = BoxStream<'static, Result<String, Fault>>;
 
 /// One tenant's way out: under its egress rules, with its secrets. Both return at once.
