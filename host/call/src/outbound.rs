@@ -74,7 +74,10 @@ pub(crate) enum By {
 pub(crate) enum Verdict {
     /// No request is for these numbers.
     Unrelated,
-    Matched { dial: Dial, by: By },
+    Matched {
+        dial: Dial,
+        by: By,
+    },
     /// It may be the second leg of more than one request, or not the only one of a request.
     Ambiguous,
 }
@@ -83,7 +86,9 @@ pub(crate) enum Verdict {
 pub(crate) enum Arrival {
     Decided(Verdict),
     /// The API's answer is still out. A `Decided` follows, or the caller gives up at that time.
-    Wait { until: Instant },
+    Wait {
+        until: Instant,
+    },
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -8,13 +8,16 @@ use serde_json::{Map, Value};
 use crate::call::{Call, Stage};
 use crate::control::Calls;
 use crate::door::{Milestone, Output};
-use crate::outbound::{Arrival, By, Context, Dial, Outcome, OutboundEvent, OutboundInput, SecondLeg, Verdict};
+use crate::outbound::{Arrival, By, Context, Dial, OutboundEvent, OutboundInput, Outcome, SecondLeg, Verdict};
 use crate::record::call_name;
 
 /// What a call is told of the request behind it.
 #[derive(Debug)]
 pub(crate) enum Origin {
-    Request { id: String, context: Context },
+    Request {
+        id: String,
+        context: Context,
+    },
     /// There is one, and which is not known.
     Unknown,
 }

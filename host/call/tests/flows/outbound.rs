@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use call::{Dial, Input, Milestone, Output, OutboundInput};
+use call::{Dial, Input, Milestone, OutboundInput, Output};
 use sip::Ending;
 
 use crate::scene::*;

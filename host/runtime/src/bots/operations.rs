@@ -2,6 +2,7 @@
 //! Operations belong to the call, not to the instance: when the bot moves to another instance they stay.
 //! No threads and no clock: `now` is set by the worker before the guest is entered and stands still while it runs.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
