@@ -235,7 +235,9 @@ fn a_call_that_ended_while_it_waited_is_not_spoken_of_again() {
 fn fifty_requests_to_one_number_find_their_own_legs_in_any_order() {
     let mut desk = desk();
     let ids: Vec<String> = (0..50).map(|n| format!("r{n}")).collect();
-    ids.iter().for_each(|id| drop(desk.dial(id)));
+    for id in &ids {
+        desk.dial(id);
+    }
     // Every third INVITE is faster than its answer.
     for (n, id) in ids.iter().enumerate().filter(|(n, _)| n % 3 == 0) {
         assert_eq!(desk.arrive(leg(n as u64, Some(&format!("s-{id}")))), "waits 500 ms");

@@ -204,7 +204,7 @@ fn what_the_api_refuses_is_told_with_its_reason_and_no_call_is_waited_for() -> R
 
 #[test]
 fn a_callback_ends_a_request_under_its_own_path_alone() -> Result<()> {
-    let host = Host::start("callbacks")?;
+    let host = Host::start("told")?;
     for (kind, status) in [(Kind::Multipart, "no-answer"), (Kind::Form, "busy"), (Kind::Json, "failed")] {
         let request = host.client().dialled(json!({}))?;
         let id = request["id"].as_str().context("no id")?;
