@@ -1,7 +1,7 @@
 //! The trunk's messages and media as they come, in every spelling.
 
-use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use trunk::{Plan, SecondLeg, Spelling};
@@ -111,7 +111,7 @@ fn a_bye_at_any_moment_ends_the_call_and_leaves_nothing() -> Result<()> {
         ended.push((leg, 487));
         // Both at once.
         let mut leg = SecondLeg::establish(Plan { called: "+917777777777".into(), ..plan }, PATIENCE)?;
-        thread::sleep(std::time::Duration::from_millis(190));
+        thread::sleep(Duration::from_millis(190));
         leg.bye()?;
         ensure!([200, 481].contains(&leg.answer_to_bye(PATIENCE)?));
         ended.push((leg, 200));
@@ -126,7 +126,7 @@ fn a_bye_at_any_moment_ends_the_call_and_leaves_nothing() -> Result<()> {
 
 #[test]
 fn many_calls_at_once_are_all_heard() -> Result<()> {
-    let host = Arc::new(Host::start("many")?);
+    let host = Host::start("many")?;
     let calls: Vec<_> = (0..12)
         .map(|number| {
             let plan = host.plan(number % 2 == 0)?;
@@ -140,5 +140,5 @@ fn many_calls_at_once_are_all_heard() -> Result<()> {
     for call in calls {
         call.join().expect("a call that panicked")?;
     }
-    Arc::into_inner(host).context("nobody else has it")?.stop()
+    host.stop()
 }
