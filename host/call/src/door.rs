@@ -296,6 +296,9 @@ pub enum BotEvent {
     },
 }
 
+/// `call.attribute`, by name.
+pub type Attributes = Vec<(Cow<'static, str>, String)>;
+
 /// All that a bot's start needs.
 #[derive(Clone, Debug)]
 pub struct BotStart {
@@ -308,7 +311,7 @@ pub struct BotStart {
     /// `call.header`: every header of the INVITE that the trunk is trusted with, in order, bounded by [`Limits`](crate::Limits).
     pub headers: Arc<[(String, String)]>,
     /// `call.attribute`.
-    pub attributes: Vec<(Cow<'static, str>, String)>,
+    pub attributes: Attributes,
     /// Seeds `random`.
     pub seed: [u8; 32],
 }

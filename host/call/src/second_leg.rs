@@ -1,13 +1,12 @@
 //! Before its bot starts: is this call the second leg of one that we asked for? See `outbound` for how that is decided.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use serde_json::{Map, Value};
 
 use crate::call::{Call, Stage};
 use crate::control::Calls;
-use crate::door::{Milestone, Output};
+use crate::door::{Attributes, Milestone, Output};
 use crate::outbound::{Arrival, By, Context, Dial, OutboundEvent, OutboundInput, Outcome, SecondLeg, Verdict};
 use crate::record::call_name;
 
@@ -102,7 +101,7 @@ impl Origin {
     }
 
     /// `call.attribute`.
-    pub fn attributes(&self) -> Vec<(Cow<'static, str>, String)> {
+    pub fn attributes(&self) -> Attributes {
         let Origin::Request { id, context } = self else { return vec![("outbound".into(), "unmatched".into())] };
         let whole: Map<String, Value> =
             context.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();

@@ -1,6 +1,5 @@
 //! From the INVITE to our final answer.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use media::Negotiated;
@@ -11,7 +10,9 @@ use crate::call::{Bot, Call, Dialog, End, Leg, Stage};
 use crate::cause::{By, Cause};
 use crate::control::Calls;
 use crate::digits::InfoDigits;
-use crate::door::{Accept, BotStart, CallId, LegOpening, Milestone, Output, Ports, PortsWanted, StartFailure};
+use crate::door::{
+    Accept, Attributes, BotStart, CallId, LegOpening, Milestone, Output, Ports, PortsWanted, StartFailure,
+};
 use crate::record::{Facts, call_name, codec_name, summary, transport_name};
 use crate::routing::Route;
 use crate::second_leg::Origin;
@@ -138,8 +139,7 @@ impl Calls {
             ("route", call.route.name.clone()),
             ("identity", facts.identity.verdict.as_str().to_owned()),
         ];
-        let mut attributes: Vec<(Cow<'static, str>, String)> =
-            known.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        let mut attributes: Attributes = known.into_iter().map(|(name, value)| (name.into(), value)).collect();
         attributes
             .extend(facts.identity.asserted.first().map(|asserted| ("asserted-identity".into(), asserted.clone())));
         if let Some(negotiated) = call.session.negotiated() {

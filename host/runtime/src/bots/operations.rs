@@ -2,7 +2,6 @@
 //! Operations belong to the call, not to the instance: when the bot moves to another instance they stay.
 //! No threads and no clock: `now` is set by the worker before the guest is entered and stands still while it runs.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,7 +48,7 @@ const SAMPLES_PER_MS: u64 = 8;
 pub struct CallFacts {
     /// Headers of the INVITE, in order.
     pub headers: Vec<(String, String)>,
-    pub attributes: Vec<(Cow<'static, str>, String)>,
+    pub attributes: call::Attributes,
     /// The route's configuration.
     pub config: serde_json::Map<String, serde_json::Value>,
 }
