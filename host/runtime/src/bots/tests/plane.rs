@@ -11,7 +11,9 @@ use plugin::{Engine, FrameKind, Generation, Limits};
 use tokio::sync::mpsc;
 
 use crate::bots::cell::Turn;
-use crate::bots::{Allowance, BotPlaneEvent, Bots, FromCaller, LivePolicy, MediaEnds, PHASES, Pressed};
+use crate::bots::{
+    Allowance, BotPlaneEvent, Bots, FromCaller, LivePolicy, MediaEnds, NoServices, PHASES, Pressed, Services,
+};
 
 /// Only a hang takes as long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,8 +64,12 @@ impl Plane {
     }
 
     pub fn of_newcomers() -> Self {
+        Self::with(Arc::new(NoServices))
+    }
+
+    pub fn with(services: Arc<dyn Services>) -> Self {
         let prompts = HashMap::from([(PROMPT.to_owned(), Arc::from([1; 400]))]);
-        let (bots, events) = Bots::start(1, prompts).unwrap();
+        let (bots, events) = Bots::start(1, prompts, services).unwrap();
         Self { bots, events, seen: Vec::new(), calls: 0, generation: GENERATION.clone() }
     }
 
