@@ -22,7 +22,7 @@ impl Answers {
     /// Queues an event for the bot, behind those that wait. Its next turn, in 20 ms at most, hands it over.
     /// One of an operation that is unknown or over is dropped. Errors: 64 of them or 2 MiB wait for the bot.
     pub fn offer(&self, id: u64, outcome: Outcome) -> Result<(), Full> {
-        self.operations.lock().answer(id, outcome)
+        self.operations.lock().deliver(id, outcome)
     }
 
     /// The same, once there is room: who reads from a network reads no faster than the bot takes.

@@ -56,6 +56,7 @@ pub use operations::{Full, Over};
 pub use rings::{AnswersIn, FramesOut};
 pub use rings::{FromBot, FromCaller, MediaEnds, Pressed, Shared};
 #[cfg(test)]
+#[allow(unused_imports, reason = "for tests of services")]
 pub use services::TestCall;
 pub use services::{Caller, NoServices, Services};
 pub use store::LivePolicy;
@@ -405,7 +406,7 @@ impl Bots {
     /// What came of a transfer, a hold or a resume.
     pub fn control(&mut self, call: CallId, id: u64, event: plugin::ControlEvent) {
         if let Some(seat) = self.seats.get(&call) {
-            let answered = seat.bot.operations.lock().answer(id, plugin::Outcome::Control(event));
+            let answered = seat.bot.operations.lock().deliver(id, plugin::Outcome::Control(event));
             debug_assert!(answered.is_ok(), "signalling does not wait");
         }
     }

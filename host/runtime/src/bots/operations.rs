@@ -496,3 +496,5 @@ fn refused(code: &'static str, message: String) -> HostError {
 mod tests;
 #[cfg(test)]
 mod tests_of_change;
+#[cfg(test)]
+mod tests_of_outside;

@@ -31,7 +31,7 @@ impl CallPort for Port {
     }
 
     fn answer(&mut self) {
-        self.operations().answer_call();
+        self.operations().answer();
     }
 
     fn hangup(&mut self, after_playout: bool) {

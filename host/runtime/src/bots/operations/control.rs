@@ -39,7 +39,7 @@ pub(super) fn act_of(id: u64, request: ControlRequest) -> BotAct {
 }
 
 impl Operations {
-    pub fn answer_call(&mut self) {
+    pub fn answer(&mut self) {
         self.note_answered();
         self.act(BotAct::Answer);
     }

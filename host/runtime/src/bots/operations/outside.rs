@@ -305,7 +305,7 @@ impl Operations {
 /// What comes of it.
 impl Operations {
     /// Of an operation that is unknown by now: nothing.
-    pub fn answer(&mut self, id: u64, outcome: Outcome) -> Result<(), Full> {
+    pub fn deliver(&mut self, id: u64, outcome: Outcome) -> Result<(), Full> {
         let Some(outside) = &mut self.outside else { return Ok(()) };
         let Some(at) = outside.at(id) else { return Ok(()) };
         let kind = outside.pending[at].kind;
