@@ -41,6 +41,11 @@ pub fn load(name: &str) -> plugin::Plugin {
     ENGINE.load(name, &bytes).unwrap()
 }
 
+/// A bot of the test's own.
+pub fn load_component(name: &str, component: &[u8]) -> plugin::Plugin {
+    ENGINE.load(name, component).unwrap()
+}
+
 pub struct Plane {
     pub bots: Bots,
     events: mpsc::UnboundedReceiver<BotPlaneEvent>,
@@ -64,13 +69,13 @@ impl Plane {
     }
 
     pub fn of_newcomers() -> Self {
-        Self::with(Arc::new(NoServices))
+        Self::of(GENERATION.clone(), Arc::new(NoServices))
     }
 
-    pub fn with(services: Arc<dyn Services>) -> Self {
+    pub fn of(generation: Generation, services: Arc<dyn Services>) -> Self {
         let prompts = HashMap::from([(PROMPT.to_owned(), Arc::from([1; 400]))]);
         let (bots, events) = Bots::start(1, prompts, services).unwrap();
-        Self { bots, events, seen: Vec::new(), calls: 0, generation: GENERATION.clone() }
+        Self { bots, events, seen: Vec::new(), calls: 0, generation }
     }
 
     /// Begins a call; its bot starts meanwhile.
