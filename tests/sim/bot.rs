@@ -132,7 +132,7 @@ impl Bot {
                 let last = self.told.iter().rev().find(|told| matches!(told, BotEvent::Hold | BotEvent::Resume));
                 answered && last != Some(&event) && (last.is_some() || event == BotEvent::Hold)
             }
-            BotEvent::Digit { .. } | BotEvent::DigitsSent { .. } => answered,
+            BotEvent::Digit { .. } | BotEvent::DigitsSent { .. } | BotEvent::Control { .. } => answered,
         };
         if !fits {
             return Err(format!("the bot was told {event:?} after {:?}", self.told));

@@ -223,6 +223,44 @@ pub enum BotAct {
         value: String,
     },
     Done,
+    /// Answered by [`BotEvent::Control`] under this id, as the next two are.
+    Transfer {
+        id: u64,
+        /// A `sip:`, `sips:` or `tel:` URI that fits between angle brackets.
+        target: String,
+        headers: Vec<(String, String)>,
+    },
+    Hold {
+        id: u64,
+    },
+    Resume {
+        id: u64,
+    },
+    /// Of our 200; replaces what was said before.
+    AnswerHeaders(Vec<(String, String)>),
+    /// Of our BYE; replaces what was said before.
+    ByeHeaders(Vec<(String, String)>),
+    /// As [`BotAct::Hangup`], with a Reason of SIP: 400 to 699.
+    HangupWith {
+        status: u16,
+        reason: String,
+    },
+}
+
+/// What came of a transfer, a hold or a resume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlEvent {
+    /// Of a transfer: what the other side's NOTIFY says.
+    Progress {
+        status: u16,
+        reason: String,
+    },
+    Done,
+    /// It did not come to be, and the call goes on.
+    Failed {
+        status: u16,
+        reason: String,
+    },
 }
 
 /// What the bot is told by the call itself. Sound, digits of the media plane, marks and timers reach it by other ways.
@@ -243,6 +281,11 @@ pub enum BotEvent {
     Hangup {
         by: By,
         cause: Cause,
+    },
+    /// Of the act with this id.
+    Control {
+        id: u64,
+        event: ControlEvent,
     },
 }
 

@@ -104,7 +104,7 @@ impl Engine {
             .linker_v0_1_0
             .instantiate_pre(component)
             .map_err(|error| LoadError::WrongImport { name: name.to_owned(), reason: one_line(&error) })?;
-        let bot = v0_1_0::TelephonyPre::new(linked)
+        let bot = v0_1_0::BotPre::new(linked)
             .map_err(|error| LoadError::WrongExport { name: name.to_owned(), reason: one_line(&error) })?;
         Ok(Plugin::new(self.clone(), name, digest, bot))
     }

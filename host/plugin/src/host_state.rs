@@ -2,19 +2,22 @@
 
 use crate::capability::wasi::Wasi;
 use crate::meter::Meter;
+use crate::wit::v0_1_0::Handled;
 use crate::{CallPort, Fault, Limits};
 use wasmtime::ResourceLimiter;
 
 pub(crate) struct HostState {
     pub(crate) port: Box<dyn CallPort>,
+    /// What the component has handlers for: it may use that, and nothing else beyond telephony.
+    pub(crate) handled: Handled,
     pub(crate) meter: Meter,
     pub(crate) memory: MemoryUse,
     pub(crate) wasi: Wasi,
 }
 
 impl HostState {
-    pub(crate) fn new(port: Box<dyn CallPort>, limits: &Limits) -> Self {
-        Self { port, meter: Meter::default(), memory: MemoryUse::new(limits), wasi: Wasi::new(limits) }
+    pub(crate) fn new(port: Box<dyn CallPort>, handled: Handled, limits: &Limits) -> Self {
+        Self { port, handled, meter: Meter::default(), memory: MemoryUse::new(limits), wasi: Wasi::new(limits) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A call with nobody on the line, for dry runs and for measuring a guest alone: accepts everything that is within bounds, and nothing comes of it.
 
-use crate::{CallPort, HostError, LogLevel, Written};
+use crate::{CallPort, Header, HostError, LogLevel, Pair, Request, VoiceRules, WebSocketRequest, Written};
 use std::cell::Cell;
 
 /// What a playout queue of ten seconds would take, so that a bot which writes until it is full comes to an end.
@@ -95,6 +95,34 @@ impl CallPort for InertPort {
     }
 
     fn log(&mut self, _level: LogLevel, _file: &str, _line: u32, _message: &str) {}
+
+    fn begin(&mut self, _request: Request) -> Result<u64, HostError> {
+        Ok(self.id())
+    }
+
+    fn proceed(&mut self, _id: u64, _request: WebSocketRequest) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    fn cancel(&mut self, _pair: Pair, _id: u64) -> bool {
+        true
+    }
+
+    fn watch_voice(&mut self, _rules: Option<VoiceRules>) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    fn answer_headers(&mut self, _headers: Vec<Header>) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    fn bye_headers(&mut self, _headers: Vec<Header>) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    fn hangup_with(&mut self, _status: u16, _reason: &str, _after_playout: bool) -> Result<(), HostError> {
+        Ok(())
+    }
 
     fn overstayed(&mut self) {}
 }

@@ -180,7 +180,7 @@ impl Cell {
         let engine = plugin.engine().clone();
         let mut limits = engine.limits().clone();
         limits.memory_bytes = limits.memory_bytes.min(memory_bytes);
-        let mut store = Store::new(plugin.engine().wasmtime(), HostState::new(port, &limits));
+        let mut store = Store::new(plugin.engine().wasmtime(), HostState::new(port, plugin.bot().handled(), &limits));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(limits.payload_bytes);
         store.set_max_component_handles(limits.handles);

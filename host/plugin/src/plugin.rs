@@ -1,9 +1,9 @@
 //! A component that was compiled and checked: what instances are made from.
 
 use crate::inert::InertPort;
-use crate::wit::v0_1_0::TelephonyPre;
+use crate::limits::FRAME_SAMPLES;
+use crate::wit::v0_1_0::BotPre;
 use crate::{CallInfo, CallPort, Digest, Engine, Event, Fault, FrameKind, Instance, LoadError, StartReason, Started};
-use crate::{host_state::HostState, limits::FRAME_SAMPLES};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -21,11 +21,11 @@ struct Inner {
     engine: Engine,
     name: String,
     digest: String,
-    bot: TelephonyPre<HostState>,
+    bot: BotPre,
 }
 
 impl Plugin {
-    pub(crate) fn new(engine: Engine, name: &str, component: &Digest, bot: TelephonyPre<HostState>) -> Self {
+    pub(crate) fn new(engine: Engine, name: &str, component: &Digest, bot: BotPre) -> Self {
         Self { inner: Arc::new(Inner { engine, name: name.to_owned(), digest: component.to_string(), bot }) }
     }
 
@@ -47,7 +47,7 @@ impl Plugin {
         &self.inner.engine
     }
 
-    pub(crate) fn bot(&self) -> &TelephonyPre<HostState> {
+    pub(crate) fn bot(&self) -> &BotPre {
         &self.inner.bot
     }
 

@@ -1,10 +1,12 @@
 //! What a bot can ask of its call: the port through which host functions reach the rest of the host.
 //! The plugin crate knows nothing of SIP or RTP; the runtime implements this over the call's operations.
 
-/// Why a request was not carried out; the WIT `error` record.
+use crate::{Header, Pair, Request, VoiceRules, WebSocketRequest};
+
+/// Why a request was not carried out, or how it failed; the WIT `error` record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostError {
-    /// Stable: `too-long`, `too-many`, `not-a-digit`, `call-ended`.
+    /// Stable: `too-long`, `too-many`, `not-a-digit`, `call-ended`, and those that each interface names.
     pub code: &'static str,
     pub message: String,
 }
@@ -48,6 +50,21 @@ pub trait CallPort: Send {
     fn config(&self, key: &str) -> Option<String>;
     /// Bounded by the implementation (lines a second, bytes a line).
     fn log(&mut self, level: LogLevel, file: &str, line: u32, message: &str);
+
+    /// Begins an operation; what comes of it arrives as `Event::Outcome` under the id that is returned. Of `websocket` only `open`.
+    fn begin(&mut self, request: Request) -> Result<u64, HostError>;
+    /// More for a WebSocket that was opened: everything but `open`.
+    fn proceed(&mut self, id: u64, request: WebSocketRequest) -> Result<(), HostError>;
+    /// Nothing more of it, but for an utterance to be spoken, which says that it was not played to its end. False if this pair has no
+    /// such operation under way.
+    fn cancel(&mut self, pair: Pair, id: u64) -> bool;
+    /// By these rules from now on; none: no more.
+    fn watch_voice(&mut self, rules: Option<VoiceRules>) -> Result<(), HostError>;
+
+    fn answer_headers(&mut self, headers: Vec<Header>) -> Result<(), HostError>;
+    fn bye_headers(&mut self, headers: Vec<Header>) -> Result<(), HostError>;
+    /// `status`: 400 to 699; `reason`: one line.
+    fn hangup_with(&mut self, status: u16, reason: &str, after_playout: bool) -> Result<(), HostError>;
 
     /// Called on the thread that runs the guest when one epoch tick has passed inside one call of it:
     /// the moment for the runtime to let another worker go on with the batch.

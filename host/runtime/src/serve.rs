@@ -46,7 +46,8 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     let signalling = Signalling::bind(&config, Bounds::from(&config.limits), &metrics, trace.clone())?;
     let bound: Vec<_> = signalling.listeners.iter().map(|listener| listener.local).collect();
     let prompts = wiring::prompts(&config)?;
-    let (bot_plane, bot_events) = Bots::start(media_threads(), prompts).context("bot workers")?;
+    let (bot_plane, bot_events) =
+        Bots::start(media_threads(), prompts, Arc::new(crate::bots::NoServices)).context("bot workers")?;
     let shard_counters = shard_counters(&metrics);
     let (shards, shard_events) = start_shards(&bot_plane, &config, &shard_counters)?;
     let head_room = head_room(shards.len());

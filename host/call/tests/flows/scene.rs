@@ -237,6 +237,7 @@ fn word(output: &Output) -> String {
             BotEvent::DigitsSent { id } => format!("bot: digits sent {id}"),
             BotEvent::Answered => "bot: answered".into(),
             BotEvent::Hold => "bot: hold".into(),
+            BotEvent::Control { id, event } => format!("bot: control {id} {event:?}"),
             BotEvent::Resume => "bot: resume".into(),
         },
         Output::SendDigits { id, keys, .. } => format!("send digits {id} {keys}"),

@@ -25,18 +25,20 @@ pub struct Source<'a> {
     pub save: &'a str,
     /// Pages of memory to begin with.
     pub pages: u32,
+    /// Pairs whose handlers `items` export.
+    pub handlers: &'a [&'a str],
 }
 
 /// Takes every call, wants frames, answers each with the caller's own sound, saves the word "state".
 pub const ECHO: Source<'static> =
-    Source { imports: "", items: "", start: "", on_frame: "", on_event: "", save: "", pages: 1 };
+    Source { imports: "", items: "", start: "", on_frame: "", on_event: "", save: "", pages: 1, handlers: &[] };
 
 /// The flattened parameters of `start`: five strings, one more, and a variant with a list.
 const START_PARAMS: &str = "i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32";
 
 impl Source<'_> {
     fn text(&self) -> String {
-        let Self { imports, items, start, on_frame, on_event, save, pages } = self;
+        let Self { imports, items, start, on_frame, on_event, save, pages, .. } = self;
         format!(
             r#"(module
             {imports}
@@ -81,7 +83,7 @@ impl Source<'_> {
     }
 
     pub fn component(&self) -> Vec<u8> {
-        let (resolve, world) = world();
+        let (resolve, world) = world(self.handlers);
         wrap(&self.text(), &resolve, world)
     }
 }
@@ -92,14 +94,21 @@ fn wrap(text: &str, resolve: &Resolve, world: WorldId) -> Vec<u8> {
     ComponentEncoder::default().module(&module).and_then(|encoder| encoder.validate(true).encode()).expect("encodes")
 }
 
-/// The world of the test bots: the contract, WASI, and some that no bot is given.
-fn world() -> (Resolve, WorldId) {
+/// The world of the test bots: the contract, WASI, some that no bot is given, and the handlers of these pairs.
+fn world(handlers: &[&str]) -> (Resolve, WorldId) {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut resolve = Resolve::default();
     resolve.push_path(here.join("../../wit/0.1.0")).expect("the contract");
     // The tests of other crates make such bots too.
     let (package, _) = resolve.push_path(here.join("../plugin/tests/plugin/wasi.wit")).expect("the test world");
-    let world = resolve.select_world(&[package], Some("with-wasi")).expect("its world");
+    if handlers.is_empty() {
+        let world = resolve.select_world(&[package], Some("with-wasi")).expect("its world");
+        return (resolve, world);
+    }
+    let exports: String = handlers.iter().map(|pair| format!("export patchbay:bot/{pair}-handler@0.1.0;")).collect();
+    let text = format!("package test:handlers; world handles {{ include test:bots/with-wasi; {exports} }}");
+    let package = resolve.push_str("handles.wit", &text).expect("parses");
+    let world = resolve.select_world(&[package], None).expect("its world");
     (resolve, world)
 }
 

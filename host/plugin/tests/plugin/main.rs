@@ -3,6 +3,7 @@
 mod bots;
 mod capabilities;
 mod contract;
+mod conversation;
 mod faults;
 mod generations;
 mod loading;

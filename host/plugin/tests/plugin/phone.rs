@@ -1,8 +1,8 @@
 //! A call as the tests see it: a port that writes down what the bot did, and the engine that all tests share.
 
 use plugin::{
-    CallInfo, CallPort, Engine, Fault, FrameAnswer, FrameKind, HostError, Instance, Limits, LogLevel, Plugin,
-    StartReason, Started, Written,
+    CallInfo, CallPort, Engine, Fault, FrameAnswer, FrameKind, Header, HostError, Instance, Limits, LogLevel, Pair,
+    Plugin, Request, StartReason, Started, VoiceRules, WebSocketRequest, Written,
 };
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -101,6 +101,34 @@ impl CallPort for Phone {
         let message = if message.len() > 40 { format!("{} bytes", message.len()) } else { message.to_owned() };
         let file = if file.len() > 40 { format!("{} bytes", file.len()) } else { file.to_owned() };
         self.journal.note(format!("log {level:?} {file}:{line} {message}"));
+    }
+    fn begin(&mut self, request: Request) -> Result<u64, HostError> {
+        self.journal.note(format!("begin {} {} bytes", request.pair().name(), request.bytes()));
+        Ok(80)
+    }
+    fn proceed(&mut self, id: u64, request: WebSocketRequest) -> Result<(), HostError> {
+        self.journal.note(format!("proceed {id} {request:?}"));
+        Ok(())
+    }
+    fn cancel(&mut self, pair: Pair, id: u64) -> bool {
+        self.journal.note(format!("cancel {} {id}", pair.name()));
+        true
+    }
+    fn watch_voice(&mut self, rules: Option<VoiceRules>) -> Result<(), HostError> {
+        self.journal.note(format!("watch {rules:?}"));
+        Ok(())
+    }
+    fn answer_headers(&mut self, headers: Vec<Header>) -> Result<(), HostError> {
+        self.journal.note(format!("answer-headers {}", headers.len()));
+        Ok(())
+    }
+    fn bye_headers(&mut self, headers: Vec<Header>) -> Result<(), HostError> {
+        self.journal.note(format!("bye-headers {}", headers.len()));
+        Ok(())
+    }
+    fn hangup_with(&mut self, status: u16, reason: &str, after_playout: bool) -> Result<(), HostError> {
+        self.journal.note(format!("hangup {status} {reason} {after_playout}"));
+        Ok(())
     }
     fn overstayed(&mut self) {
         self.journal.1.fetch_add(1, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use super::fallback::Prompt;
 use super::lane::lock;
 use super::lives::{Restarts, Saves};
 use super::moves::{Frozen, Incoming};
-use super::operations::{Affairs, Operations, Quiet};
+use super::operations::{Affairs, Operations, Quiet, Task};
 use super::quota::CpuQuota;
 use super::rings::BotEnds;
 
@@ -29,6 +29,8 @@ pub const FAST_TICK_MAX: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub enum Report {
     Act(BotAct),
+    /// Something for [`Services`](super::Services).
+    Task(Task),
     /// The bot is gone, and why.
     Faulted(String),
     FallbackPlayed,
@@ -279,12 +281,14 @@ impl Bot {
     pub fn play_fallback(&mut self, prompt: Prompt, tell: Tell) {
         self.dismiss(tell);
         self.operations().abandon();
+        self.report_tasks(tell);
         self.pace = Pace::Kept;
         self.running = Running::Fallback(prompt);
     }
 
     pub fn end(&mut self, tell: Tell) -> BotStats {
         self.dismiss(tell);
+        self.operations().close();
         let mut stats = std::mem::take(&mut self.stats);
         stats.log_lines_dropped = self.operations().log.dropped();
         stats.underruns += self.ends.shared.underruns.load(Ordering::Relaxed);
@@ -373,10 +377,22 @@ impl Bot {
         while let Some(act) = self.next_act() {
             tell(Report::Act(act));
         }
+        self.report_tasks(tell);
+    }
+
+    /// What is for others to carry out.
+    pub(super) fn report_tasks(&mut self, tell: Tell) {
+        while let Some(task) = self.next_task() {
+            tell(Report::Task(task));
+        }
     }
 
     fn next_act(&self) -> Option<BotAct> {
         self.operations.look().next_act()
+    }
+
+    fn next_task(&self) -> Option<Task> {
+        self.operations.look().next_task()
     }
 
     /// After the guest has run. Cost: a load, if nobody has touched the call's operations.

@@ -140,6 +140,7 @@ impl Bot {
         if !self.operations().go_back(Queue::Cleared) {
             return false;
         }
+        self.report_tasks(tell);
         self.ends.shared.wants_frames.store(false, std::sync::atomic::Ordering::Relaxed);
         if let Running::Bot(failed) = std::mem::replace(&mut self.running, Running::Down(plugin)) {
             self.discard(failed, tell);

@@ -9,9 +9,12 @@
 //! | quota | guest CPU of calls and tenants |
 //! | operations | timers, marks, clears, events: what belongs to the call |
 //! | port | host functions -> operations |
+//! | services, answers | what others carry out for a bot, and their way back to it |
 //! | lane, slow_lane, starter | the threads that enter guests |
 //! | late, priority, fallback, bot_log | blame, thread priorities, the host's own prompt, bounded log |
 
+#[allow(dead_code, reason = "a host may offer any part of it")]
+mod answers;
 mod bot_log;
 mod cell;
 mod errands;
@@ -27,6 +30,8 @@ mod port;
 pub(crate) mod priority;
 mod quota;
 mod rings;
+#[allow(dead_code, reason = "a host may offer any part of it")]
+mod services;
 pub mod slots;
 mod slow_lane;
 mod starter;
@@ -35,18 +40,25 @@ mod tests;
 mod turn;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use call::{BotAct, BotStats, CallId, StartFailure, WallClock};
 use plugin::Generation;
 use tokio::sync::mpsc;
 
+pub use answers::Answers;
 pub use lane::Lane;
+#[allow(unused_imports, reason = "what a service of this host may be told")]
+pub use operations::{Full, Over};
 #[cfg(test)]
 pub use rings::{AnswersIn, FramesOut};
 pub use rings::{FromBot, FromCaller, MediaEnds, Pressed, Shared};
+#[cfg(test)]
+#[allow(unused_imports, reason = "for tests of services")]
+pub use services::TestCall;
+pub use services::{Caller, NoServices, Services};
 pub use store::LivePolicy;
 
 use bot_log::BotLog;
@@ -55,7 +67,7 @@ use cell::{BotCell, Report};
 use errands::Errand;
 use fallback::Prompt;
 use moves::{Script, Target};
-use operations::{Affairs, CallFacts, Operations};
+use operations::{Affairs, CallFacts, Operations, Task};
 use quota::{CpuQuota, Tenants};
 use slow_lane::SlowLane;
 use starter::{Desk, Start, Starters};
@@ -174,6 +186,9 @@ pub struct Enlisted {
     operations: Arc<Affairs>,
     reports: Reports,
     errands: Errands,
+    services: Arc<dyn Services>,
+    /// As services know it, once the bot has asked for one.
+    caller: OnceLock<Box<Caller>>,
 }
 
 impl Enlisted {
@@ -181,11 +196,24 @@ impl Enlisted {
         self.phase.load(Ordering::Acquire)
     }
 
+    fn caller(&self) -> &Caller {
+        self.caller.get_or_init(|| {
+            let facts = self.operations.look().facts();
+            Box::new(Caller::new(self.call, &self.script.info, &self.key, facts, Answers::new(&self.operations)))
+        })
+    }
+
+    fn known_caller(&self) -> Option<&Caller> {
+        self.caller.get().map(|caller| &**caller)
+    }
+
     /// Whom it concerns: the core, or the thread that runs errands.
     fn tell(self: &Arc<Self>, report: Report) {
         let (call, bot) = (self.call, || Arc::clone(self));
         let event = match report {
             Report::Act(act) => BotPlaneEvent::Act { call, act },
+            Report::Task(Task::Begin { id, request }) => return self.services.begin(self.caller(), id, request),
+            Report::Task(Task::Cancel { id }) => return self.services.cancel(self.caller(), id),
             Report::Faulted(why) => BotPlaneEvent::Faulted { call, why },
             Report::FallbackPlayed => BotPlaneEvent::FallbackPlayed { call },
             Report::Moved { generation } => {
@@ -258,14 +286,16 @@ pub struct Bots {
     errands: Errands,
     proving: Proving,
     tenants: Tenants,
+    services: Arc<dyn Services>,
     seats: HashMap<CallId, Seat>,
 }
 
 impl Bots {
-    /// Starts the workers: one lane for each media thread.
+    /// Starts the workers: one lane for each media thread. `services`: what bots can use beyond telephony.
     pub fn start(
         lanes: usize,
         prompts: HashMap<String, Arc<[i16]>>,
+        services: Arc<dyn Services>,
     ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<BotPlaneEvent>)> {
         let (sender, events) = mpsc::unbounded_channel();
         let reports = Reports(sender);
@@ -283,6 +313,7 @@ impl Bots {
             errands,
             proving: Proving::default(),
             tenants: Tenants::default(),
+            services,
             seats: HashMap::new(),
         };
         Ok((bots, events))
@@ -337,6 +368,8 @@ impl Bots {
             operations,
             reports: self.reports.clone(),
             errands: self.errands.clone(),
+            services: Arc::clone(&self.services),
+            caller: OnceLock::new(),
         });
         let seat = Seat { bot: Arc::clone(&bot), shared, media: Some(media), allowance, deadline: None };
         self.seats.insert(call, seat);
@@ -367,6 +400,14 @@ impl Bots {
         let Some(seat) = self.seats.get(&call) else { return };
         if seat.bot.operations.lock().push(event).is_err() {
             self.reports.event(BotPlaneEvent::Faulted { call, why: cell::OVERFULL.to_owned() });
+        }
+    }
+
+    /// What came of a transfer, a hold or a resume.
+    pub fn control(&mut self, call: CallId, id: u64, event: plugin::ControlEvent) {
+        if let Some(seat) = self.seats.get(&call) {
+            let answered = seat.bot.operations.lock().deliver(id, plugin::Outcome::Control(event));
+            debug_assert!(answered.is_ok(), "signalling does not wait");
         }
     }
 

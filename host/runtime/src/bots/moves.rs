@@ -194,6 +194,7 @@ impl Bot {
             self.discard(frozen.instance, tell);
             return false;
         }
+        self.report_tasks(tell);
         let Frozen { instance, generation, digest, proved, wanted_frames, state, .. } = *frozen;
         self.quota.begin(instance.guest_time());
         if let Running::Bot(failed) = std::mem::replace(&mut self.running, Running::Bot(instance)) {

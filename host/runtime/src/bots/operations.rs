@@ -13,15 +13,22 @@ use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
 use super::bot_log::BotLog;
+use control::Leaving;
+use outside::Outside;
 use since::Since;
 use trial::Trial;
+use watch::Watch;
 
 pub use affairs::{Affairs, Quiet};
+pub use outside::{Full, Over, Task};
 pub use since::Queue;
 
 mod affairs;
+mod control;
+mod outside;
 mod since;
 mod trial;
+mod watch;
 
 /// Bounds of what one call may have under way. Each is promised in the WIT contract.
 pub const TIMERS_MAX: usize = 64;
@@ -118,8 +125,13 @@ pub struct Operations {
     acts: VecDeque<BotAct>,
     notes: Vec<Note>,
     want_frames: bool,
-    hangup_at: Option<u64>,
+    hangup_at: Option<Leaving>,
     stage: Stage,
+    /// The 200 is on its way, or out.
+    answered: bool,
+    /// None: it has never begun anything of the kind.
+    outside: Option<Box<Outside>>,
+    voice: Watch,
     random: StdRng,
     since: Option<Since>,
     trial: Option<Box<Trial>>,
@@ -157,6 +169,9 @@ impl Operations {
             want_frames: true,
             hangup_at: None,
             stage: Stage::Live,
+            answered: false,
+            outside: None,
+            voice: Watch::default(),
             random: StdRng::from_seed(seed),
             since: None,
             trial: None,
@@ -176,9 +191,11 @@ impl Operations {
         if !self.timers.is_empty() {
             self.ring_timers(now);
         }
-        if self.hangup_at.is_some_and(|position| position <= played) {
-            self.hangup_at = None;
-            self.act(BotAct::Hangup);
+        if self.outside.is_some() {
+            self.end_utterances(played);
+        }
+        if let Some(leaving) = self.hangup_at.take_if(|leaving| leaving.position <= played) {
+            self.act(leaving.act());
         }
     }
 
@@ -232,7 +249,11 @@ impl Operations {
                     return Ok(());
                 }
             }
-            Event::Hangup { .. } => self.stage = self.stage.max(Stage::Over),
+            Event::Hangup { .. } => {
+                self.stage = self.stage.max(Stage::Over);
+                self.cut_utterances(|_| true);
+            }
+            Event::Answered => self.note_answered(),
             _ => {}
         }
         if self.events.len() >= EVENTS_MAX {
@@ -247,9 +268,10 @@ impl Operations {
             return None;
         }
         let event = self.events.pop_front();
-        match event {
+        match &event {
             Some(Event::Digit { .. }) => self.digits_waiting -= 1,
             Some(Event::Hangup { .. }) => self.stage = Stage::Told,
+            Some(Event::Outcome { outcome, .. }) => self.note_taken(outcome),
             _ => {}
         }
         if let Some(event) = &event {
@@ -301,6 +323,11 @@ impl Operations {
         self.hangup_at = None;
         self.since = None;
         self.playout.clear();
+        self.drop_all();
+    }
+
+    pub fn facts(&self) -> Arc<CallFacts> {
+        Arc::clone(&self.facts)
     }
 
     fn new_id(&mut self) -> u64 {
@@ -322,27 +349,6 @@ impl Operations {
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
         })
-    }
-
-    pub fn answer(&mut self) {
-        self.act(BotAct::Answer);
-    }
-
-    pub fn hangup(&mut self, after_playout: bool) {
-        if after_playout && self.playout.played() < self.position() {
-            // A second one cannot put off the first.
-            let position = self.position();
-            self.hangup_at.get_or_insert(position);
-        } else {
-            self.act(BotAct::Hangup);
-        }
-    }
-
-    pub fn done(&mut self) {
-        if self.stage == Stage::Told {
-            self.stage = Stage::Done;
-            self.act(BotAct::Done);
-        }
     }
 
     pub fn want_frames(&mut self, wanted: bool) {
@@ -412,6 +418,11 @@ impl Operations {
     }
 
     fn begin_clear(&mut self, id: u64) {
+        self.clear_queue(id);
+        self.cut_utterances(|utterance| utterance.id < id);
+    }
+
+    fn clear_queue(&mut self, id: u64) {
         let playout_id = self.playout.clear();
         match self.clears.back_mut() {
             // More clears than can act before the next packet: they are one, and the last id is the one told.
@@ -485,3 +496,5 @@ fn refused(code: &'static str, message: String) -> HostError {
 mod tests;
 #[cfg(test)]
 mod tests_of_change;
+#[cfg(test)]
+mod tests_of_outside;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, MutexGuard, Weak};
 
-use plugin::{CallPort, HostError, LogLevel, Written};
+use plugin::{CallPort, Header, HostError, LogLevel, Pair, Request, VoiceRules, WebSocketRequest, Written};
 
 use super::Enlisted;
 use super::lane::{self, Lane};
@@ -92,6 +92,38 @@ impl CallPort for Port {
 
     fn log(&mut self, level: LogLevel, file: &str, line: u32, message: &str) {
         self.operations().write_log(level, file, line, message);
+    }
+
+    fn begin(&mut self, request: Request) -> Result<u64, HostError> {
+        if let Some(bot) = self.bot.upgrade() {
+            bot.services.check(bot.caller(), &request)?;
+        }
+        self.operations().begin(request)
+    }
+
+    fn proceed(&mut self, id: u64, request: WebSocketRequest) -> Result<(), HostError> {
+        self.operations().proceed(id, request)
+    }
+
+    fn cancel(&mut self, pair: Pair, id: u64) -> bool {
+        self.operations().cancel(pair, id)
+    }
+
+    fn watch_voice(&mut self, rules: Option<VoiceRules>) -> Result<(), HostError> {
+        self.operations().watch_voice(rules)
+    }
+
+    fn answer_headers(&mut self, headers: Vec<Header>) -> Result<(), HostError> {
+        self.operations().answer_headers(headers)
+    }
+
+    fn bye_headers(&mut self, headers: Vec<Header>) -> Result<(), HostError> {
+        self.operations().bye_headers(headers)
+    }
+
+    fn hangup_with(&mut self, status: u16, reason: &str, after_playout: bool) -> Result<(), HostError> {
+        self.operations().hangup_with(status, reason, after_playout);
+        Ok(())
     }
 
     fn overstayed(&mut self) {

@@ -208,6 +208,9 @@ fn close(bot: &Arc<Enlisted>, reports: &Reports) {
     if bot.cell.take_incoming().is_some() {
         bot.tell(Report::MoveFailed { why: "the call is over".to_owned() });
     }
+    if let Some(caller) = bot.known_caller() {
+        bot.services.ended(caller);
+    }
     reports.event(BotPlaneEvent::Ended { call: bot.call, stats: Box::new(stats) });
 }
 
@@ -299,6 +302,9 @@ impl Start {
         let mut instance = bot.instantiate(&generation.plugin).map_err(faulted)?;
         match instance.start(&bot.script.info, &bot.script.config, StartReason::Fresh).map_err(faulted)? {
             Started::Accepted { frames, ring } => {
+                if !ring {
+                    bot.operations.lock().note_answered();
+                }
                 match bot.cell.enter().run_instance(Instant::now(), Box::new(instance), frames) {
                     Ok(()) => Ok(Accept { ring, frames }),
                     // The call has given it up, and somebody else has its place.

@@ -429,11 +429,20 @@ impl Core {
             call::BotEvent::Resume => plugin::Event::Resume,
             call::BotEvent::Digit { key } => plugin::Event::Digit { key, tick: self.bots.tick(call) },
             call::BotEvent::DigitsSent { id } => plugin::Event::DigitsSent { id },
+            call::BotEvent::Control { id, event } => return self.bots.control(call, id, control_event(event)),
             call::BotEvent::Hangup { by, cause } => {
                 plugin::Event::Hangup { by: by.as_str().to_owned(), cause: cause.as_str().to_owned() }
             }
         };
         self.bots.event(call, event);
+    }
+}
+
+fn control_event(event: call::ControlEvent) -> plugin::ControlEvent {
+    match event {
+        call::ControlEvent::Progress { status, reason } => plugin::ControlEvent::Progress { status, reason },
+        call::ControlEvent::Done => plugin::ControlEvent::Done,
+        call::ControlEvent::Failed { status, reason } => plugin::ControlEvent::Failed { status, reason },
     }
 }
 

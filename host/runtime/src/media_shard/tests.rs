@@ -180,7 +180,8 @@ fn shard(bots: &crate::bots::Bots) -> (Shard, mpsc::UnboundedReceiver<ShardEvent
 fn a_leg_in_which_the_host_fails_is_closed_and_counted_and_the_others_go_on() {
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
     let now = Instant::now();
-    let (bots, _reports) = crate::bots::Bots::start(1, Default::default()).unwrap();
+    let (bots, _reports) =
+        crate::bots::Bots::start(1, Default::default(), std::sync::Arc::new(crate::bots::NoServices)).unwrap();
     let (mut shard, mut told) = shard(&bots);
     let _bot_sides: Vec<BotSide> = (1..=3)
         .map(|call| {
@@ -274,7 +275,8 @@ fn echo_of_a_caller_in(phase_of_packets: u64) -> (Vec<Departure>, u64) {
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
     peer.set_nonblocking(true).unwrap();
     let start = Instant::now();
-    let (bots, _reports) = crate::bots::Bots::start(1, Default::default()).unwrap();
+    let (bots, _reports) =
+        crate::bots::Bots::start(1, Default::default(), std::sync::Arc::new(crate::bots::NoServices)).unwrap();
     let (mut shard, _told) = shard(&bots);
     shard.scratch.waited_us = |_| 0;
     let (mut seat, mut bot) = seat(10 + phase_of_packets, &peer, start);

@@ -90,10 +90,11 @@ impl Affairs {
 
 impl Operations {
     fn quiet(&self) -> Option<Quiet> {
-        let Self { events, acts, notes, marks, clears, hangup_at, stage, .. } = self;
+        let Self { events, acts, notes, marks, clears, hangup_at, stage, outside, .. } = self;
         let nothing_waits = events.is_empty() && acts.is_empty() && notes.iter().all(|note| note.told);
         let nothing_plays = marks.is_empty() && clears.is_empty() && hangup_at.is_none();
-        let quiet = nothing_waits && nothing_plays && *stage == Stage::Live;
+        let nothing_outside = outside.as_ref().is_none_or(|outside| outside.is_quiet());
+        let quiet = nothing_waits && nothing_plays && nothing_outside && *stage == Stage::Live;
         let until = || self.timers.iter().map(|timer| timer.due).min();
         quiet.then(|| Quiet { until: until(), wants_frames: self.want_frames })
     }

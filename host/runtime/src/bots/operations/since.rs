@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use plugin::Event;
+use plugin::{Event, VoiceRules};
 
 use super::{Clear, EVENTS_MAX, Operations};
 
@@ -10,9 +10,15 @@ use super::{Clear, EVENTS_MAX, Operations};
 pub(super) struct Since {
     pub last_id: u64,
     pub hangs_up: bool,
+    voice: Option<VoiceRules>,
     /// Events delivered since. None: more than can be delivered again.
     pub delivered: Option<VecDeque<Event>>,
+    /// What they hold.
+    bytes: usize,
 }
+
+/// Of events that can be delivered again.
+pub(super) const DELIVERED_BYTES_MAX: usize = 2 << 20;
 
 /// What becomes of the playout queue when an instance goes on from an earlier moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +34,18 @@ impl Operations {
     }
 
     pub(super) fn remember(&mut self, last_id: u64, hangs_up: bool) {
-        self.since = Some(Since { last_id, hangs_up, delivered: Some(VecDeque::new()) });
+        self.remember_watching(last_id, hangs_up, self.voice.rules);
+    }
+
+    pub(super) fn remember_watching(&mut self, last_id: u64, hangs_up: bool, voice: Option<VoiceRules>) {
+        self.since = Some(Since { last_id, hangs_up, voice, delivered: Some(VecDeque::new()), bytes: 0 });
     }
 
     pub(super) fn note_delivered(&mut self, event: &Event) {
         let Some(since) = &mut self.since else { return };
         let Some(delivered) = &mut since.delivered else { return };
-        if delivered.len() < EVENTS_MAX {
+        since.bytes += event.bytes();
+        if delivered.len() < EVENTS_MAX && since.bytes <= DELIVERED_BYTES_MAX {
             delivered.push_back(event.clone());
         } else {
             since.delivered = None;
@@ -56,23 +67,30 @@ impl Operations {
             since.delivered = None;
             return false;
         };
-        let (last_id, hangs_up) = (since.last_id, since.hangs_up);
+        since.bytes = 0;
+        let (last_id, hangs_up, voice) = (since.last_id, since.hangs_up, since.voice);
         self.timers.retain(|timer| timer.id <= last_id);
         self.marks.retain(|mark| mark.id <= last_id);
         self.orders.iter_mut().filter(|order| order.id > last_id).for_each(|order| order.told = false);
         if !hangs_up {
             self.hangup_at = None;
         }
+        self.voice.set(voice);
+        self.cancel_since(last_id);
         self.cut_queue(last_id, queue);
         delivered.extend(self.events.drain(..));
         delivered.retain(|event| is_known(event, last_id));
         self.events = delivered;
+        self.recount();
         self.digits_waiting = self.events.iter().filter(|event| matches!(event, Event::Digit { .. })).count();
         true
     }
 
     /// A clear that the instance does not know of acts under the id of its own last one, else under an id of nobody's.
     fn cut_queue(&mut self, last_id: u64, queue: Queue) {
+        if queue == Queue::Cleared {
+            self.cut_utterances(|_| true);
+        }
         let newest = self.clears.back().map(|clear| clear.playout_id);
         self.clears.retain(|clear| clear.id <= last_id);
         let playout_id = match queue {
@@ -93,8 +111,15 @@ impl Operations {
 /// Whether an event concerns no operation that was cancelled. A clear is told if it cut off a mark that is known.
 fn is_known(event: &Event, last_id: u64) -> bool {
     match event {
-        Event::Timer { id } | Event::Mark { id, .. } | Event::DigitsSent { id } => *id <= last_id,
+        Event::Timer { id } | Event::Mark { id, .. } | Event::DigitsSent { id } | Event::Outcome { id, .. } => {
+            *id <= last_id
+        }
         Event::Cleared { id, dropped_marks, .. } => *id <= last_id || !dropped_marks.is_empty(),
-        Event::Answered | Event::Digit { .. } | Event::Hold | Event::Resume | Event::Hangup { .. } => true,
+        Event::Answered
+        | Event::Digit { .. }
+        | Event::Hold
+        | Event::Resume
+        | Event::Hangup { .. }
+        | Event::Voice(_) => true,
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use plugin::LogLevel;
+use plugin::{LogLevel, VoiceRules};
 use rand::rngs::StdRng;
 
-use super::{Mark, Note, Operations, Stage, Timer};
+use super::{Leaving, Mark, Note, Operations, Stage, Task, Timer};
 use crate::bots::bot_log::LINES_PER_SECOND_MAX;
 
 /// Writes and clears in a row that are held; of more, nothing is taken.
@@ -17,15 +17,21 @@ pub(super) struct Trial {
     timers: Vec<Timer>,
     marks: VecDeque<Mark>,
     notes: Vec<Note>,
-    acts: usize,
+    pub acts: usize,
     want_frames: bool,
-    pub hangup_at: Option<u64>,
+    pub hangup_at: Option<Leaving>,
+    answered: bool,
+    voice: Option<VoiceRules>,
     stage: Stage,
     random: StdRng,
     sounds: Vec<Sound>,
     lines: Vec<Line>,
     /// Timers that were due already and are not to ring any more.
     pub cancelled: Vec<u64>,
+    /// Requests to others.
+    pub tasks: Vec<Task>,
+    /// Operations from before that are to be cancelled.
+    pub stopped: Vec<u64>,
 }
 
 enum Sound {
@@ -97,12 +103,16 @@ impl Operations {
             notes: self.notes.clone(),
             acts: self.acts.len(),
             want_frames: self.want_frames,
-            hangup_at: self.hangup_at,
+            hangup_at: self.hangup_at.clone(),
+            answered: self.answered,
+            voice: self.voice.rules,
             stage: self.stage,
             random: self.random.clone(),
             sounds: Vec::new(),
             lines: Vec::new(),
             cancelled: Vec::new(),
+            tasks: Vec::new(),
+            stopped: Vec::new(),
         }));
     }
 
@@ -120,13 +130,17 @@ impl Operations {
         for Line { level, file, line, message } in trial.lines {
             self.log.write(&self.clock, self.now, level, &file, line, &message);
         }
-        self.remember(trial.last_id, trial.hangup_at.is_some());
+        self.commit_tasks(trial.tasks, trial.stopped);
+        self.remember_watching(trial.last_id, trial.hangup_at.is_some(), trial.voice);
     }
 
     /// Nothing has happened. What others did to the call meanwhile (keys sent, events queued, its end) stays.
     pub fn abort_trial(&mut self) {
         let Some(trial) = self.trial.take() else { return };
         self.orders.retain(|order| order.id <= trial.last_id);
+        self.abort_tasks(&trial.tasks, trial.last_id);
+        self.voice.set(trial.voice);
+        self.answered = trial.answered;
         self.last_id = trial.last_id;
         self.timers = trial.timers;
         self.marks = trial.marks;

@@ -1,5 +1,6 @@
 //! The bot plane with real guests that misbehave, and what their neighbours notice of it.
 
+mod conversation;
 mod lanes;
 mod lives;
 mod moves;

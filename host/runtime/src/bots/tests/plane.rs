@@ -11,7 +11,9 @@ use plugin::{Engine, FrameKind, Generation, Limits};
 use tokio::sync::mpsc;
 
 use crate::bots::cell::Turn;
-use crate::bots::{Allowance, BotPlaneEvent, Bots, FromCaller, LivePolicy, MediaEnds, PHASES, Pressed};
+use crate::bots::{
+    Allowance, BotPlaneEvent, Bots, FromCaller, LivePolicy, MediaEnds, NoServices, PHASES, Pressed, Services,
+};
 
 /// Only a hang takes as long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,6 +41,11 @@ pub fn load(name: &str) -> plugin::Plugin {
     ENGINE.load(name, &bytes).unwrap()
 }
 
+/// A bot of the test's own.
+pub fn load_component(name: &str, component: &[u8]) -> plugin::Plugin {
+    ENGINE.load(name, component).unwrap()
+}
+
 pub struct Plane {
     pub bots: Bots,
     events: mpsc::UnboundedReceiver<BotPlaneEvent>,
@@ -62,9 +69,13 @@ impl Plane {
     }
 
     pub fn of_newcomers() -> Self {
+        Self::of(GENERATION.clone(), Arc::new(NoServices))
+    }
+
+    pub fn of(generation: Generation, services: Arc<dyn Services>) -> Self {
         let prompts = HashMap::from([(PROMPT.to_owned(), Arc::from([1; 400]))]);
-        let (bots, events) = Bots::start(1, prompts).unwrap();
-        Self { bots, events, seen: Vec::new(), calls: 0, generation: GENERATION.clone() }
+        let (bots, events) = Bots::start(1, prompts, services).unwrap();
+        Self { bots, events, seen: Vec::new(), calls: 0, generation }
     }
 
     /// Begins a call; its bot starts meanwhile.

@@ -1,4 +1,25 @@
 //! The WIT contract in the host's own words, the same for every WIT version that the host serves.
+//! What goes beyond telephony has a file for each pair of interfaces.
+
+mod chat;
+mod control;
+mod http;
+mod operation;
+mod speech;
+mod store;
+mod voice;
+mod websocket;
+
+pub use chat::{ChatEvent, ChatMessage, ChatRequest, ChatRole, ChatTool, ChatToolCall};
+pub use control::{ControlEvent, ControlRequest};
+pub use http::{HttpEvent, HttpRequest, Pieces};
+pub use operation::{Outcome, Pair, Request};
+pub use speech::{SpeechEvent, SpeechRequest};
+pub use store::{StoreEvent, StoreRequest};
+pub use voice::{BargeIn, VoiceEvent, VoiceRules};
+pub use websocket::{WebSocketEvent, WebSocketRequest};
+
+use crate::HostError;
 
 /// WIT `call-info`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,14 +74,48 @@ pub enum FrameAnswer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     Answered,
-    Digit { key: char, tick: u64 },
-    Mark { id: u64, name: String },
-    Cleared { id: u64, played_ms: u32, dropped_marks: Vec<String> },
-    Timer { id: u64 },
-    DigitsSent { id: u64 },
+    Digit {
+        key: char,
+        tick: u64,
+    },
+    Mark {
+        id: u64,
+        name: String,
+    },
+    Cleared {
+        id: u64,
+        played_ms: u32,
+        dropped_marks: Vec<String>,
+    },
+    Timer {
+        id: u64,
+    },
+    DigitsSent {
+        id: u64,
+    },
     Hold,
     Resume,
-    Hangup { by: String, cause: String },
+    Hangup {
+        by: String,
+        cause: String,
+    },
+    /// What came of an operation. In a box: few calls ever see one, and all keep room for events.
+    Outcome {
+        id: u64,
+        outcome: Box<Outcome>,
+    },
+    Voice(VoiceEvent),
+}
+
+/// A name and a value, without line ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub name: String,
+    pub value: String,
+}
+
+fn bytes_of_headers(headers: &[Header]) -> usize {
+    headers.iter().map(|header| header.name.len() + header.value.len()).sum()
 }
 
 /// Why an instance is dead.

@@ -1,17 +1,23 @@
 //! `patchbay:bot@0.1.0`: bindings made from `wit/0.1.0`, and the way from and to the host's own words.
 
-use crate::contract::{CallInfo, Event, FrameKind, StartReason, Started};
+use crate::contract::{CallInfo, Event, FrameKind, Pair, StartReason, Started};
 use crate::host_state::HostState;
 use crate::limits::FRAME_SAMPLES;
 use std::cell::RefCell;
 use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+mod handlers;
+
+pub(crate) use handlers::Handled;
+use handlers::{HandlerIndices, Handlers};
 
 wasmtime::component::bindgen!({
     path: "../../wit/0.1.0",
-    world: "telephony",
+    world: "conversation",
 });
 
-use exports::patchbay::bot::bot::Guest;
+use exports::patchbay::bot::bot::{Guest, GuestIndices};
 use patchbay::bot::types;
 
 /// The name under which a component exports the bot.
@@ -20,6 +26,11 @@ pub(crate) const EXPORT: &str = "patchbay:bot/bot@0.1.0";
 /// The package of the contract, and its version: what a component may import.
 pub(crate) const PACKAGE: &str = "patchbay:bot/";
 pub(crate) const VERSION: &str = "0.1.0";
+
+/// The name under which a component exports the handler of a pair.
+fn handler_of(pair: Pair) -> String {
+    format!("{PACKAGE}{}-handler@{VERSION}", pair.name())
+}
 
 /// Longest reason of a refusal, in characters: it goes into a SIP header.
 const REASON_CHARS_MAX: usize = 128;
@@ -34,18 +45,39 @@ thread_local! {
     });
 }
 
+/// A component whose exports are found.
+pub(crate) struct BotPre {
+    component: InstancePre<HostState>,
+    bot: GuestIndices,
+    handlers: HandlerIndices,
+}
+
+impl BotPre {
+    /// Errors: it lacks an export of the contract, or a part of one.
+    pub(crate) fn new(component: InstancePre<HostState>) -> wasmtime::Result<Self> {
+        let bot = GuestIndices::new(&component)?;
+        let handlers = HandlerIndices::new(&component)?;
+        Ok(Self { component, bot, handlers })
+    }
+
+    /// What of the interfaces beyond telephony the component has handlers for.
+    pub(crate) fn handled(&self) -> Handled {
+        self.handlers.handled()
+    }
+}
+
 /// The exports of one instance, looked up once.
 pub(crate) struct Bot {
-    exports: Telephony,
+    guest: Guest,
+    /// None: it has none.
+    handlers: Option<Box<Handlers>>,
 }
 
 impl Bot {
-    pub(crate) fn instantiate(pre: &TelephonyPre<HostState>, store: &mut Store<HostState>) -> wasmtime::Result<Self> {
-        Ok(Self { exports: pre.instantiate(store)? })
-    }
-
-    fn guest(&self) -> &Guest {
-        self.exports.patchbay_bot_bot()
+    pub(crate) fn instantiate(pre: &BotPre, store: &mut Store<HostState>) -> wasmtime::Result<Self> {
+        let instance = pre.component.instantiate(&mut *store)?;
+        let guest = pre.bot.load(&mut *store, &instance)?;
+        Ok(Self { guest, handlers: pre.handlers.load(store, &instance)? })
     }
 
     pub(crate) fn start(
@@ -67,7 +99,7 @@ impl Bot {
             StartReason::Moved(state) => types::StartReason::Moved(state),
             StartReason::Restarted(state) => types::StartReason::Restarted(state),
         };
-        Ok(match self.guest().call_start(store, &call, config, &reason)? {
+        Ok(match self.guest.call_start(store, &call, config, &reason)? {
             Ok(accept) => Started::Accepted {
                 frames: accept.frames == types::Frames::All,
                 ring: accept.answer == types::Answer::Ring,
@@ -94,16 +126,24 @@ impl Bot {
         FRAME.with_borrow_mut(|frame| {
             (frame.tick, frame.kind) = (tick, kind);
             frame.samples.copy_from_slice(samples);
-            self.guest().call_on_frame(store, frame)
+            self.guest.call_on_frame(store, frame)
         })
     }
 
+    /// An outcome of an operation goes to its handler. Without one it is nothing: none was begun.
     pub(crate) fn on_event(&self, store: &mut Store<HostState>, event: Event) -> wasmtime::Result<()> {
-        self.guest().call_on_event(store, &into_wit(event))
+        match (event, &self.handlers) {
+            (Event::Outcome { id, outcome }, Some(handlers)) => handlers.on_outcome(store, id, *outcome),
+            (Event::Voice(event), Some(handlers)) => handlers.on_voice(store, event),
+            (event, _) => match into_wit(event) {
+                Some(event) => self.guest.call_on_event(store, &event),
+                None => Ok(()),
+            },
+        }
     }
 
     pub(crate) fn save(&self, store: &mut Store<HostState>) -> wasmtime::Result<Option<Vec<u8>>> {
-        self.guest().call_save(store)
+        self.guest.call_save(store)
     }
 }
 
@@ -114,8 +154,9 @@ fn refused(refusal: types::Refusal) -> Started {
     Started::Refused { status, reason }
 }
 
-fn into_wit(event: Event) -> types::Event {
-    match event {
+/// None: it is one for a handler.
+fn into_wit(event: Event) -> Option<types::Event> {
+    Some(match event {
         Event::Answered => types::Event::Answered,
         Event::Digit { key, tick } => types::Event::Digit(types::Digit { key, tick }),
         Event::Mark { id, name } => types::Event::Mark(types::Marked { id, name }),
@@ -127,5 +168,6 @@ fn into_wit(event: Event) -> types::Event {
         Event::Hold => types::Event::Hold,
         Event::Resume => types::Event::Resume,
         Event::Hangup { by, cause } => types::Event::Hangup(types::HungUp { by, cause }),
-    }
+        Event::Outcome { .. } | Event::Voice(_) => return None,
+    })
 }

@@ -1,0 +1,65 @@
+//! The way back to a bot for those who carry something out for it.
+//!
+//! A handle may outlive its call: then nothing that is said through it is heard, and nothing waits.
+
+use std::sync::Arc;
+
+use plugin::{Outcome, Written};
+
+use super::operations::{Affairs, Full, Over};
+
+/// Of one call. A clone is the same.
+#[derive(Clone)]
+pub struct Answers {
+    operations: Arc<Affairs>,
+}
+
+impl Answers {
+    pub(super) fn new(operations: &Arc<Affairs>) -> Self {
+        Self { operations: Arc::clone(operations) }
+    }
+
+    /// Queues an event for the bot, behind those that wait. Its next turn, in 20 ms at most, hands it over.
+    /// One of an operation that is unknown or over is dropped. Errors: 64 of them or 2 MiB wait for the bot.
+    pub fn offer(&self, id: u64, outcome: Outcome) -> Result<(), Full> {
+        self.operations.lock().deliver(id, outcome)
+    }
+
+    /// The same, once there is room: who reads from a network reads no faster than the bot takes.
+    /// Waits as long as the call may last; an operation that is cancelled ends the wait with the next outcome that the bot takes.
+    pub async fn give(&self, id: u64, outcome: Outcome) {
+        let mut outcome = outcome;
+        loop {
+            let Some(room) = self.operations.look().room() else { return };
+            // Before it is offered: what is taken meanwhile is not missed.
+            let taken = room.notified();
+            match self.offer(id, outcome) {
+                Ok(()) => return,
+                Err(Full(refused)) => outcome = refused,
+            }
+            taken.await;
+        }
+    }
+
+    /// So many bytes of one message that the bot gave a WebSocket have left: it may give as many more.
+    pub fn sent(&self, id: u64, bytes: usize) {
+        self.operations.lock().sent(id, bytes);
+    }
+
+    /// Adds sound of an utterance to the playout queue, as much as fits; what does not is to be given again once there is room.
+    /// Shape: any number of samples, 8 kHz mono. Cost: a lock and a copy. Errors: the utterance was stopped or cleared, or the
+    /// call is over; the bot has been told already.
+    pub fn play(&self, id: u64, samples: &[i16]) -> Result<Written, Over> {
+        self.operations.lock().play(id, samples)
+    }
+
+    /// All sound of an utterance is in the queue. The bot is told when it has left, or was cleared; the operation ends with that.
+    pub fn spoken(&self, id: u64) -> Result<(), Over> {
+        self.operations.lock().spoken(id)
+    }
+
+    /// Sound that waits in the queue, in ms.
+    pub fn queued_ms(&self) -> u32 {
+        self.operations.look().playout().queued_ms()
+    }
+}
