@@ -9,5 +9,6 @@ mod faults;
 mod offers;
 mod raw;
 mod setup;
+mod signalling;
 mod trunk;
 mod world;

@@ -83,6 +83,26 @@ impl Caller {
         world.send_raw(text);
     }
 
+    /// A NOTIFY of what came of the host's REFER.
+    pub fn notify(&mut self, world: &mut World, cseq: u32, state: &str, fragment: &str) {
+        self.branches += 1;
+        let (to, uri, branch) = (&self.to, &self.contact, self.branches);
+        world.send_raw(format!(
+            "NOTIFY {uri} SIP/2.0\r\n\
+             Via: SIP/2.0/TCP 192.0.2.9:443;branch=z9hG4bKcaller{branch}\r\n\
+             From: \"+918888888888\" <sip:+918888888888@trunk.example>;tag=as2aefddf2\r\n\
+             To: {to}\r\n\
+             Call-ID: 0f6c2a5e@pstn.trunk.example\r\n\
+             CSeq: {cseq} NOTIFY\r\n\
+             Contact: <sip:+918888888888@203.0.113.7:5060;transport=tls>\r\n\
+             Event: refer\r\n\
+             Subscription-State: {state}\r\n\
+             Content-Type: message/sipfrag;version=2.0\r\n\
+             Content-Length: {}\r\n\r\n{fragment}",
+            fragment.len()
+        ));
+    }
+
     /// The ACK of a refusal of a re-INVITE: of the same transaction.
     pub fn acknowledge_refusal(&mut self, world: &mut World, refusal: &str) {
         let cseq = header(refusal, "CSeq").replace("INVITE", "ACK");

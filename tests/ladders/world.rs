@@ -338,7 +338,8 @@ impl World {
             }
             Output::UpdateLeg { negotiated, .. } => {
                 let held = if negotiated.held { " held" } else { "" };
-                self.media(&format!("RTP pt={}{held}", negotiated.payload_type.0));
+                let deaf = if negotiated.direction == media::Direction::SendOnly { " to the caller only" } else { "" };
+                self.media(&format!("RTP pt={}{held}{deaf}", negotiated.payload_type.0));
             }
             Output::CloseLeg { call } => {
                 self.media("RTP ends");

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::call::End;
+use crate::cause::Cause;
 use crate::control::{Calls, Drain};
-use crate::door::Cause;
+
 use crate::record::Facts;
 use crate::routing::Route;
 use crate::settings::{Tenant, Trunk};

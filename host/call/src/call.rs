@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use sip::Reason;
+
+use crate::cause::{By, Cause};
 use crate::digits::InfoDigits;
-use crate::door::{By, CallId, Cause, Ports};
+use crate::door::{CallId, Ports};
 use crate::record::Facts;
 use crate::routing::Route;
 use crate::session::Session;
+use crate::signalling::Hold;
 
 /// Where a call stands. Each stage ends by its own deadline if by nothing else.
 ///
@@ -86,12 +90,14 @@ pub(crate) struct End {
     pub why: String,
     /// The refusal, if there is still an INVITE to refuse; 480 where nothing better is known.
     pub status: u16,
+    /// What the BYE is to say of it, if that is not for the cause to say.
+    pub bye: Option<Reason>,
 }
 
 impl End {
     pub fn new(by: By, cause: Cause, why: impl Into<String>) -> Self {
         let status = REFUSALS.iter().find(|(of, _)| *of == cause).map_or(480, |(_, status)| *status);
-        End { by, cause, why: why.into(), status }
+        End { by, cause, why: why.into(), status, bye: None }
     }
 
     pub fn host(cause: Cause, why: impl Into<String>) -> Self {
@@ -121,6 +127,12 @@ pub(crate) struct Call {
     pub route: Arc<Route>,
     pub session: Session,
     pub digits: InfoDigits,
+    /// The bot's hold or resume that is under way.
+    pub hold: Option<Hold>,
+    /// The bot's name of the transfer that is under way.
+    pub transfer: Option<u64>,
+    /// What the bot wants in our 200.
+    pub answer_headers: Vec<(String, String)>,
     /// The bot asked for an answer before its start was reported.
     pub answer_asked: bool,
     /// The bot is dead; this is why, and the prompt waits for the caller to be there.

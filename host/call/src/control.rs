@@ -1,6 +1,6 @@
 //! The one door to all calls: takes inputs to the call they concern, keeps the deadlines, and holds what is common to all calls.
 //!
-//! What a call does in each stage is in `setup`, `talk`, `offers` and `teardown`, each an `impl Calls` of its own.
+//! What a call does in each stage is in `setup`, `talk`, `offers`, `signalling`, `transfer` and `teardown`, each an `impl Calls` of its own.
 //! Nothing here but `teardown` ends a call, and a call that has ended is kept only until its parts are given back.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -12,7 +12,8 @@ use rand::rngs::StdRng;
 
 use crate::admission::Quotas;
 use crate::call::{Bot, Call, Dialog, End, Leg};
-use crate::door::{By, CallId, Cause, Input, Live, Output};
+use crate::cause::{By, Cause};
+use crate::door::{CallId, Input, Live, Output};
 use crate::routing::Routing;
 use crate::settings::{Limits, Settings, Trunk, WallClock};
 
@@ -106,6 +107,8 @@ impl Calls {
             Event::OfferRejected { dialog, status } => self.offer_rejected(dialog, status, now),
             Event::OfferWithdrawn { dialog } => self.offer_withdrawn(dialog),
             Event::InfoDigit { dialog, digit, .. } => self.info_digit(dialog, digit, now),
+            Event::ReferProgress { dialog, status, phrase } => self.transfer_progress(dialog, status, phrase),
+            Event::ReferEnded { dialog, status, phrase } => self.transfer_ended(dialog, status, phrase, now),
             Event::Ended { dialog, ending } => self.dialog_ended(dialog, ending, now),
             // Of calls that we make: there are none here, `patchbay call` has its own small machine.
             Event::Ringing { .. } | Event::Accepted { .. } => {}

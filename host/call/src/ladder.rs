@@ -74,7 +74,11 @@ impl Ladder {
             self.offered.truncate(OFFERS);
         }
         let reason = request.reason().map(|reason| format!("reason {}", reason.text));
-        line_of(&method, [body.map(|body| format!("{role} {body}")), reason])
+        let fragment = (method == "NOTIFY").then(|| sip::Sipfrag::read(request.body())).flatten();
+        let fragment = fragment.map(|fragment| format!("sipfrag {}", fragment.status));
+        // Those of an INVITE are the trunk's, the same in each.
+        let own = (method != "INVITE").then(|| own_headers(request.headers())).flatten();
+        line_of(&method, [body.map(|body| format!("{role} {body}")), fragment, reason, own])
     }
 
     fn response(&mut self, direction: Direction, response: &Response) -> String {
@@ -87,8 +91,15 @@ impl Ladder {
         // Two hundreds of one dialog are told apart by what they answer.
         let method = response.cseq().method.to_string();
         let of = (method != "INVITE").then(|| format!("({method})"));
-        line_of(&response.status().to_string(), [of, body, retry, reason])
+        line_of(&response.status().to_string(), [of, body, retry, reason, own_headers(response.headers())])
     }
+}
+
+/// Names of the headers that are in no RFC; their values may be personal.
+fn own_headers(headers: &sip::message::Headers) -> Option<String> {
+    let is_own = |name: &&str| name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-"));
+    let names: Vec<&str> = headers.iter().map(|(name, _)| name).filter(is_own).collect();
+    (!names.is_empty()).then(|| format!("with {}", names.join(", ")))
 }
 
 fn line_of<const N: usize>(what: &str, details: [Option<String>; N]) -> String {

@@ -4,10 +4,11 @@
 //! starts a thread, touches sound or enters a guest, and it names no Wasm engine: bots are reached through the words of `door`.
 //!
 //! Start reading at `door` (what goes in and out), then `call` (the stages of a call) and `control` (who may move them), then
-//! `setup`, `talk`, `offers` and `teardown`, one stretch of a call each.
+//! `setup`, `talk`, `offers` and `teardown`, one stretch of a call each, and `signalling` and `transfer` for what a bot asks beyond them.
 
 mod admission;
 mod call;
+mod cause;
 mod control;
 mod digits;
 mod door;
@@ -19,13 +20,16 @@ mod routing;
 mod session;
 mod settings;
 mod setup;
+mod signalling;
 mod summary;
 mod talk;
 mod teardown;
 #[cfg(test)]
 mod test_setup;
+mod transfer;
 mod view;
 
+pub use cause::{By, Cause};
 pub use control::Calls;
 pub use door::*;
 pub use identity::{Identity, Verdict};

@@ -1,4 +1,7 @@
 //! Offers within an established dialog: hold, resume, a new address or codec. A refused one leaves all as it was.
+//!
+//! One offer is open at a time, the endpoint sees to that. An offer of the peer's may come while one of ours waits for its turn (RFC 3261
+//! 14.1): then ours is made anew, on what the peer's came to.
 
 use std::time::Instant;
 
@@ -9,6 +12,7 @@ use sip::{Command, Rejection};
 use crate::call::{Call, Leg, Stage};
 use crate::control::Calls;
 use crate::door::{BotEvent, CallId, Milestone, Output};
+use crate::session::Why;
 
 impl Calls {
     /// A re-INVITE or UPDATE; without a description it asks for our offer.
@@ -39,6 +43,7 @@ impl Calls {
                 }
                 Err(unusable) => calls.refuse_offer(id, unusable.status, Some(unusable.why)),
             }
+            calls.offer_hold(call);
         });
     }
 
@@ -49,29 +54,50 @@ impl Calls {
                 return;
             }
             let before = call.session.negotiated().cloned();
-            match call.session.take_answer(sdp).cloned() {
-                Ok(now) => calls.renegotiated(call, before, now),
-                Err(unusable) => {
-                    calls
-                        .emit(Output::Milestone { call: id, milestone: Milestone::OfferRefused { why: unusable.why } });
+            let why = call.session.offers();
+            let refused = match call.session.take_answer(sdp).cloned() {
+                Ok(now) => {
+                    calls.renegotiated(call, before, now);
+                    None
                 }
-            }
+                Err(unusable) => {
+                    let milestone = Milestone::OfferRefused { why: unusable.why };
+                    calls.emit(Output::Milestone { call: id, milestone });
+                    Some(unusable.status)
+                }
+            };
+            calls.offer_settled(call, why, refused);
         });
     }
 
     pub(crate) fn offer_rejected(&mut self, id: CallId, status: u16, _now: Instant) {
         self.with(id, |calls, call| {
+            let why = call.session.offers();
             call.session.forget_offer();
             calls.emit(Output::Milestone {
                 call: id,
                 milestone: Milestone::OfferRefused { why: format!("answered {status}") },
             });
+            calls.offer_settled(call, why, Some(status));
         });
     }
 
     /// The peer took its offer back, or its re-INVITE for our offer: nothing has changed.
     pub(crate) fn offer_withdrawn(&mut self, id: CallId) {
-        self.with(id, |_, call| call.session.forget_offer());
+        self.with(id, |calls, call| {
+            if call.session.offers() == Some(Why::Asked) {
+                call.session.forget_offer();
+                calls.offer_settled(call, Some(Why::Asked), None);
+            }
+        });
+    }
+
+    /// An offer of ours has come to its end: the bot's hold is done or failed with it, or it is the hold's turn.
+    fn offer_settled(&mut self, call: &mut Call, why: Option<Why>, refused: Option<u16>) {
+        match why {
+            Some(Why::Hold { .. }) => self.hold_settled(call, refused),
+            Some(Why::Asked) | None => self.offer_hold(call),
+        }
     }
 
     fn refuse_offer(&mut self, id: CallId, status: u16, why: Option<String>) {

@@ -6,7 +6,8 @@ use media::sdp::{self, Description, Fresh, Offer};
 use media::{LocalMedia, Negotiated};
 use rand::CryptoRng;
 
-use crate::door::{Cause, Ports};
+use crate::cause::Cause;
+use crate::door::Ports;
 use crate::settings::Trunk;
 
 /// Why a description is of no use: the refusal's cause, its SIP status and the words for it.
@@ -33,9 +34,22 @@ pub(crate) struct Session {
     first_offer: Option<Description>,
     /// What both sides agreed to last.
     agreed: Option<sdp::Session>,
-    /// Ours, that waits for its answer.
-    offered: Option<Offer>,
+    offered: Option<Offered>,
     fresh: Fresh,
+}
+
+/// An offer of ours that waits for its answer.
+struct Offered {
+    offer: Offer,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The peer sent none.
+    Asked,
+    /// We put the peer on hold, or take it back.
+    Hold { holds: bool },
 }
 
 impl Session {
@@ -53,7 +67,14 @@ impl Session {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        let local = LocalMedia { address, rtp_port: 0, rtcp_port: 0, codecs: trunk.codecs.clone(), srtp: trunk.srtp };
+        let local = LocalMedia {
+            address,
+            rtp_port: 0,
+            rtcp_port: 0,
+            codecs: trunk.codecs.clone(),
+            srtp: trunk.srtp,
+            holds: false,
+        };
         let fresh = Fresh::draw(rng);
         if let Some(offer) = &first_offer {
             sdp::answer(offer, &local, None, &fresh)?;
@@ -84,18 +105,42 @@ impl Session {
 
     /// A description of ours that asks for an answer.
     pub fn make_offer(&mut self) -> Vec<u8> {
-        let offer = sdp::offer(&self.local, self.agreed.as_ref(), &self.fresh);
-        self.offered.insert(offer).sdp.clone()
+        self.offer(Why::Asked)
+    }
+
+    /// A description of ours that puts the peer on hold, or takes it back. It is so once it is answered.
+    pub fn make_hold(&mut self, holds: bool) -> Vec<u8> {
+        self.offer(Why::Hold { holds })
+    }
+
+    fn offer(&mut self, why: Why) -> Vec<u8> {
+        let holds = if let Why::Hold { holds } = why { holds } else { self.local.holds };
+        let local = LocalMedia { holds, ..self.local.clone() };
+        let offer = sdp::offer(&local, self.agreed.as_ref(), &self.fresh);
+        self.offered.insert(Offered { offer, why }).offer.sdp.clone()
+    }
+
+    /// What the offer of ours is for that waits for its answer.
+    pub fn offers(&self) -> Option<Why> {
+        self.offered.as_ref().map(|offered| offered.why)
+    }
+
+    /// The peer is on hold by us.
+    pub fn holds(&self) -> bool {
+        self.local.holds
     }
 
     /// Takes the answer to our offer. On error the session stays as it was, if there was one.
     pub fn take_answer(&mut self, answer: &[u8]) -> Result<&Negotiated, Unusable> {
-        let offer = self.offered.take().ok_or(Unusable { status: 488, why: "an answer without an offer".into() })?;
-        let session = sdp::accept_answer(&offer, &read(answer)?)?;
+        let offered = self.offered.take().ok_or(Unusable { status: 488, why: "an answer without an offer".into() })?;
+        let session = sdp::accept_answer(&offered.offer, &read(answer)?)?;
+        if let Why::Hold { holds } = offered.why {
+            self.local.holds = holds;
+        }
         Ok(&self.agreed.insert(session).negotiated)
     }
 
-    /// Our offer was refused: the session stays as it was.
+    /// Our offer was refused, or another takes its place: the session stays as it was.
     pub fn forget_offer(&mut self) {
         self.offered = None;
     }

@@ -7,11 +7,10 @@ use rand::RngCore;
 use sip::{Command, Flow, Rejection, Request};
 
 use crate::call::{Bot, Call, Dialog, End, Leg, Stage};
+use crate::cause::{By, Cause};
 use crate::control::Calls;
 use crate::digits::InfoDigits;
-use crate::door::{
-    Accept, BotStart, By, CallId, Cause, LegOpening, Milestone, Output, Ports, PortsWanted, StartFailure,
-};
+use crate::door::{Accept, BotStart, CallId, LegOpening, Milestone, Output, Ports, PortsWanted, StartFailure};
 use crate::record::{Facts, call_name, codec_name, summary, transport_name};
 use crate::routing::Route;
 use crate::session::{Session, Unusable};
@@ -64,6 +63,9 @@ impl Calls {
             route,
             session,
             digits: InfoDigits::default(),
+            hold: None,
+            transfer: None,
+            answer_headers: Vec::new(),
             answer_asked: false,
             fallback: None,
             frames: false,
@@ -160,7 +162,8 @@ impl Calls {
                 Err(StartFailure::Refused { status, reason }) => {
                     let status = if (400..700).contains(&status) { status } else { 480 };
                     call.bot = Bot::Dead;
-                    calls.close(call, End { by: By::Bot, cause: Cause::BotRefused, why: reason, status }, now);
+                    let end = End { status, ..End::new(By::Bot, Cause::BotRefused, reason) };
+                    calls.close(call, end, now);
                 }
                 Err(StartFailure::NotLoadable { why }) => {
                     call.bot = Bot::Dead;
@@ -196,8 +199,8 @@ impl Calls {
         if let Some(negotiated) = call.session.negotiated().cloned() {
             self.open_leg(call, negotiated);
         }
-        let sdp = call.session.for_answer();
-        self.emit(Output::Sip(Command::Answer { dialog: call.id, sdp, headers: Vec::new() }));
+        let (sdp, headers) = (call.session.for_answer(), std::mem::take(&mut call.answer_headers));
+        self.emit(Output::Sip(Command::Answer { dialog: call.id, sdp, headers }));
         let after = now.saturating_duration_since(call.facts.started);
         let (codec, srtp) = (call.facts.codec, call.facts.srtp);
         self.emit(Output::Milestone { call: call.id, milestone: Milestone::Answered { after, codec, srtp } });

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::door::{By, Cause, LateAnswers};
+use crate::cause::{By, Cause};
+use crate::door::LateAnswers;
 use crate::identity::Verdict;
 
 /// Units are in the names; absent where there was none.
@@ -63,8 +64,10 @@ pub struct Summary {
     /// Keys sent by SIP INFO and received by it.
     pub info_digits_sent: u32,
     pub info_digits_received: u32,
+    /// What the bot asked the caller's side to call in its stead, however that ended.
+    pub transfers: u32,
     pub notes: Vec<(String, String)>,
-    /// Notes, headers and digits that were over a bound.
+    /// Notes, headers and digits that were over a bound, or could not be sent as they were.
     pub dropped: u32,
 }
 

@@ -6,9 +6,14 @@ use media::LegEvent;
 use sip::Command;
 
 use crate::call::{Bot, Call, End, Leg, Stage};
+use crate::cause::{By, Cause};
 use crate::control::Calls;
 use crate::digits::{KEY_MS, Step};
+<<<<<<< HEAD
 use crate::door::{BotAct, BotEvent, By, CallId, Cause, ControlEvent, Milestone, Output};
+=======
+use crate::door::{BotAct, BotEvent, CallId, Milestone, Output};
+>>>>>>> main
 
 impl Calls {
     /// The ACK, with the answer to our offer if our 200 carried one.
@@ -103,7 +108,11 @@ impl Calls {
                     calls.send_digits(call, now);
                 }
             }
+<<<<<<< HEAD
             (act, Bot::Starting | Bot::Running) => calls.bot_controls(call, act, now),
+=======
+            (act, Bot::Starting | Bot::Running) => calls.bot_signals(call, act, now),
+>>>>>>> main
             // Too late, or out of place.
             _ => {}
         });

@@ -12,8 +12,9 @@ use media::LegStats;
 use sip::{Command, Ending, Reason, Rejection};
 
 use crate::call::{Bot, Call, Dialog, End, Leg, Stage};
+use crate::cause::{By, Cause};
 use crate::control::{Calls, Drain};
-use crate::door::{BotEvent, BotStats, By, CallId, Cause, Milestone, Output};
+use crate::door::{BotEvent, BotStats, CallId, Milestone, Output};
 use crate::settings::Limits;
 
 /// Bytes of a Reason text: it may come from a bot.
@@ -242,8 +243,11 @@ pub(crate) fn rejection(end: &End, limits: &Limits) -> Rejection {
 /// Why we hang up, for the peer's log; none where there is nothing to explain. Source: RFC 3326 2; ITU-T Q.850 for the numbers:
 /// 16 normal clearing, 41 temporary failure, 102 recovery on timer expiry.
 fn bye_reason(end: &End) -> Option<Reason> {
+    if end.bye.is_some() {
+        return end.bye.clone();
+    }
     let number = match end.cause {
-        Cause::Bye => return None,
+        Cause::Bye | Cause::Transferred => return None,
         Cause::Operator | Cause::TooLong => 16,
         Cause::MediaTimeout | Cause::NoAck | Cause::SessionExpired => 102,
         _ => 41,
@@ -252,7 +256,7 @@ fn bye_reason(end: &End) -> Option<Reason> {
 }
 
 /// A bot's words, fit for a header: printable, one line, bounded.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let end = (0..=REASON_BYTES.min(line.len())).rev().find(|end| line.is_char_boundary(*end)).unwrap_or(0);
     line.truncate(end);

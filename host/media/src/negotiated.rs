@@ -69,7 +69,7 @@ pub struct Negotiated {
     /// Our own direction, as we answered.
     pub direction: Direction,
     /// The peer put us on hold: it doesn't want our sound (sendonly, inactive, c=0.0.0.0), whether it sends its own (music)
-    /// or not. Frames are `held`. Always so when `direction` is RecvOnly or Inactive.
+    /// or not. Frames are `held`, as they are while we hold it. Always so when `direction` is RecvOnly, or Inactive without that.
     pub held: bool,
     /// What we send, in ms: 10, 20, 30, 40 or 60.
     pub send_ptime_ms: u32,
@@ -86,6 +86,8 @@ pub struct LocalMedia {
     /// In order of preference.
     pub codecs: Vec<Codec>,
     pub srtp: SrtpPolicy,
+    /// We hold the peer: it hears us, and we take none of its sound.
+    pub holds: bool,
 }
 
 /// Per trunk; the table is in docs and in `sdp::offer_answer`.

@@ -86,6 +86,7 @@ fn mutations_still_reach_the_answer() {
         rtcp_port: 10_001,
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         srtp: SrtpPolicy::Prefer,
+        holds: false,
     };
     let fresh = Fresh::draw(&mut StdRng::seed_from_u64(1));
     let answered = |seed: &u64| {

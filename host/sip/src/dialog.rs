@@ -7,6 +7,7 @@ use crate::door::{DialogId, Flow, Reason, Transport};
 use crate::endpoint::transactions::TransactionId;
 use crate::message::{Contact, HeaderName, Request, Response};
 use crate::name_addr::NameAddr;
+use crate::refer::{Refer, ReferTarget};
 use crate::session_timer::SessionTimer;
 use crate::uri::Uri;
 
@@ -66,6 +67,7 @@ pub(crate) struct Unacknowledged {
 pub(crate) enum Waiting {
     Info { digit: char, duration_ms: u32 },
     Refresh,
+    Refer { target: ReferTarget, headers: Vec<(String, String)> },
 }
 
 /// Our re-INVITE.
@@ -75,14 +77,13 @@ pub(crate) enum Reinvite {
         cseq: u32,
         sdp: Vec<u8>,
         tries: u8,
+        /// It only refreshes the session: its answer is told to nobody.
         refresh: bool,
+        /// Goes after a refresh.
+        next: Option<Vec<u8>>,
     },
-    /// Answered 491: goes again at Timer `Glare`.
-    Again {
-        sdp: Vec<u8>,
-        tries: u8,
-        refresh: bool,
-    },
+    /// Answered 491, or the peer's own is open: goes again at Timer `Glare`.
+    Again { sdp: Vec<u8>, tries: u8, refresh: bool },
 }
 
 /// The ACK of a 2xx that we got: sent again whenever the 2xx is. Source: RFC 3261 13.2.2.4.
@@ -129,10 +130,14 @@ pub(crate) struct Dialog {
     /// One of `waiting` is on its way.
     pub request_in_flight: bool,
     pub session: Option<SessionTimer>,
+    /// The largest Min-SE of a 422. RFC 4028 7.3.
+    pub min_se_s: Option<u32>,
+    pub refer: Option<Refer>,
     /// What we last offered or answered, for a refresh by re-INVITE.
     pub local_sdp: Vec<u8>,
     /// A BYE that waits for the ACK of our 2xx (RFC 3261 15).
     pub bye_wanted: Option<Option<Reason>>,
+    pub bye_headers: Vec<(String, String)>,
     /// Transactions alive that belong to this dialog.
     pub transactions: usize,
 }
@@ -181,8 +186,11 @@ impl Dialog {
             waiting: VecDeque::new(),
             request_in_flight: false,
             session: None,
+            min_se_s: None,
+            refer: None,
             local_sdp: Vec::new(),
             bye_wanted: None,
+            bye_headers: Vec::new(),
             transactions: 0,
         }
     }

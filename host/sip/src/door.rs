@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::message::{Request, Response};
+use crate::refer::ReferTarget;
 
 /// How a message travels. Units: none. Source: RFC 3261 18.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,9 +96,14 @@ pub enum Command {
     Invite(Box<OutgoingInvite>),
     /// The answer to the offer that came in the 2xx to an INVITE or re-INVITE of ours without one; goes out in the ACK.
     Acknowledge { dialog: DialogId, sdp: Vec<u8> },
-    /// A new offer within an established dialog (re-INVITE); empty `sdp` asks the peer for its offer. Refused with
-    /// [`Event::OfferRejected`] 491 while another offer is open.
+    /// A new offer within an established dialog (re-INVITE); empty `sdp` asks the peer for its offer. Waits while an offer of the
+    /// peer's is open, and takes the place of one of ours that waits; [`Event::OfferRejected`] 491 while one of ours is on its way.
     Reinvite { dialog: DialogId, sdp: Vec<u8> },
+    /// Asks the peer to call somebody else in our stead. Answered by any number of [`Event::ReferProgress`] and one
+    /// [`Event::ReferEnded`], or by the end of the dialog. One at a time. Source: RFC 3515.
+    Refer { dialog: DialogId, target: ReferTarget, headers: Vec<(String, String)> },
+    /// What goes with the BYE beside what every BYE of ours says, whoever wants it sent. The last such command counts.
+    ByeHeaders { dialog: DialogId, headers: Vec<(String, String)> },
     /// Takes back an INVITE of ours that has no final answer.
     Cancel { dialog: DialogId },
     /// From now on OPTIONS and out-of-dialog INVITE get 503, without Retry-After.
@@ -179,6 +185,11 @@ pub enum Event {
     OfferWithdrawn { dialog: DialogId },
     /// A digit by INFO; the endpoint has answered 200.
     InfoDigit { dialog: DialogId, digit: char, duration_ms: u32 },
+    /// What the peer's NOTIFY says of our REFER: 100 to 199, told when it changes, 16 times at most.
+    ReferProgress { dialog: DialogId, status: u16, phrase: String },
+    /// What came of our REFER: 2xx, the one it named has answered; else what refused the REFER or that call, 408 if nothing was
+    /// heard in time. The dialog goes on.
+    ReferEnded { dialog: DialogId, status: u16, phrase: String },
     /// UAC: a provisional answer above 100.
     Ringing { dialog: DialogId, status: u16 },
     /// UAC: 200 received, ACK sent; or, if our INVITE had no offer, held until [`Command::Acknowledge`].

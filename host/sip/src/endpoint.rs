@@ -22,6 +22,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::dialog::Dialog;
 use crate::door::{Command, ConnectId, ConnectionId, DialogId, Event, Flow, Input, Output};
+use crate::message::reason_phrase;
 use crate::timers::{Deadlines, Timer};
 use config::EndpointConfig;
 use counters::{Counters, DropReason};
@@ -155,6 +156,8 @@ impl Endpoint {
             Command::Invite(invite) => self.invite(*invite, now),
             Command::Acknowledge { dialog, sdp } => self.acknowledge(dialog, sdp, now),
             Command::Reinvite { dialog, sdp } => self.reinvite(dialog, sdp, now),
+            Command::Refer { dialog, target, headers } => self.refer(dialog, target, headers, now),
+            Command::ByeHeaders { dialog, headers } => self.keep_bye_headers(dialog, headers),
             Command::Cancel { dialog } => self.cancel(dialog, now),
             Command::Drain => self.draining = true,
         }
@@ -169,6 +172,7 @@ impl Endpoint {
             Timer::Glare => self.reinvite_again(id, now),
             Timer::Refresh => self.refresh_session(id, now),
             Timer::Expire => self.session_expired(id, now),
+            Timer::Refer => self.refer_ended(id, 408, &reason_phrase(408)),
             // The others belong to transactions and connects.
             _ => {}
         }

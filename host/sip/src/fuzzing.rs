@@ -104,3 +104,23 @@ fn frames(data: &[u8], step: usize) -> Vec<Result<Frame, FramingError>> {
     }
     frames
 }
+
+/// Reading the body of a NOTIFY never panics; what was read is within its bounds, and written it reads as the same.
+pub fn fuzz_sipfrag(data: &[u8]) {
+    let Some(fragment) = crate::Sipfrag::read(data) else { return };
+    assert!((100..700).contains(&fragment.status) && fragment.phrase.len() <= crate::MAX_PHRASE_BYTES, "{fragment:?}");
+    assert!(!fragment.phrase.contains(char::is_control), "{fragment:?}");
+    let again = crate::Sipfrag::read(format!("SIP/2.0 {} {}\r\n", fragment.status, fragment.phrase).as_bytes());
+    assert_eq!(again.map(|again| again.status), Some(fragment.status));
+}
+
+/// What a transfer's target reads as can stand in a header between angle brackets, and is one URI there.
+pub fn fuzz_refer_target(data: &[u8]) {
+    let Some(target) = std::str::from_utf8(data).ok().and_then(|text| crate::ReferTarget::parse(text).ok()) else {
+        return;
+    };
+    let value = format!("<{}>", target.uri());
+    assert!(!value.contains(char::is_control), "{value:?}");
+    let read = crate::NameAddr::parse(value.as_bytes()).expect("a Refer-To we write can be read");
+    assert_eq!((read.uri(), read.uri().headers()), (target.uri(), None));
+}

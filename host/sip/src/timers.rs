@@ -55,6 +55,8 @@ pub enum Timer {
     Refresh,
     /// The peer has not refreshed the session: min(32 s, a third) before its end. RFC 4028 10.
     Expire,
+    /// Nothing is heard of our REFER: 30 s (RFC 6665 4.1.2.4 has 32), after a NOTIFY as long as it says, 3 min in all.
+    Refer,
     /// A connection that we asked for has not come: 64*T1. RFC 3261 17.1.1.2, 17.1.2.2.
     Connect,
 }

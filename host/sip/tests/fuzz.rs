@@ -58,10 +58,10 @@ const PIECES: &[&[u8]] = &[
     b"z9hG4bK",
 ];
 
-fn mutate(rng: &mut SmallRng) -> Vec<u8> {
-    let mut data = SEEDS[rng.random_range(0..SEEDS.len())].as_bytes().to_vec();
+fn mutate(rng: &mut SmallRng, seeds: &[&str]) -> Vec<u8> {
+    let mut data = seeds[rng.random_range(0..seeds.len())].as_bytes().to_vec();
     if rng.random_ratio(1, 8) {
-        data.extend_from_slice(SEEDS[rng.random_range(0..SEEDS.len())].as_bytes());
+        data.extend_from_slice(seeds[rng.random_range(0..seeds.len())].as_bytes());
     }
     for _ in 0..rng.random_range(1..6) {
         let at = rng.random_range(0..=data.len());
@@ -83,10 +83,14 @@ fn mutate(rng: &mut SmallRng) -> Vec<u8> {
 }
 
 fn run(check: fn(&[u8])) {
+    run_on(SEEDS, check);
+}
+
+fn run_on(seeds: &[&str], check: fn(&[u8])) {
     let number = |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let seed: u64 = number("SIP_FUZZ_SEED", 1);
     for round in 0..number("SIP_FUZZ_ROUNDS", 20_000) {
-        let data = mutate(&mut SmallRng::seed_from_u64(seed.wrapping_mul(1 << 32) + round));
+        let data = mutate(&mut SmallRng::seed_from_u64(seed.wrapping_mul(1 << 32) + round), seeds);
         if std::panic::catch_unwind(|| check(&data)).is_err() {
             panic!("seed {seed}, round {round}: {}", data.escape_ascii());
         }
@@ -96,6 +100,16 @@ fn run(check: fn(&[u8])) {
 #[test]
 fn no_mutated_message_breaks_the_message_reader() {
     run(sip::fuzzing::fuzz_message);
+}
+
+#[test]
+fn no_mutated_body_of_a_notify_breaks_its_reader() {
+    run_on(&["SIP/2.0 100 Trying\r\n", "SIP/2.0 486 Busy Here\r\nVia: SIP/2.0/UDP h\r\n"], sip::fuzzing::fuzz_sipfrag);
+}
+
+#[test]
+fn no_mutated_target_of_a_transfer_says_more_than_whom_to_call() {
+    run_on(&["sip:agent@192.0.2.9:5061;transport=tls", "tel:+91-22;ext=1"], sip::fuzzing::fuzz_refer_target);
 }
 
 #[test]
@@ -110,6 +124,6 @@ fn the_mutator_makes_messages_on_both_sides_of_the_line() {
         assert!(read.is_ok(), "{seed} gives {read:?}");
     }
     let mut rng = SmallRng::seed_from_u64(1);
-    let read = (0..2000).filter(|_| sip::Message::parse(&mutate(&mut rng)).is_ok()).count();
+    let read = (0..2000).filter(|_| sip::Message::parse(&mutate(&mut rng, SEEDS)).is_ok()).count();
     assert!((200..1800).contains(&read), "{read} of 2000 can be read");
 }

@@ -60,7 +60,7 @@ fn call_of(output: &Output) -> Option<CallId> {
 
 fn random_input(rng: &mut StdRng, call: CallId) -> Input {
     let sdp = if rng.random() { OFFER.to_owned() } else { OFFER.replace("sendrecv", "inactive") };
-    match rng.random_range(0..27) {
+    match rng.random_range(0..41) {
         0..=2 => {
             let called = [MENU, RINGING, NO_FALLBACK, "echo", "+91999"][rng.random_range(0..5)];
             let body = [OFFER, OFFER, "", "v=0\r\nnonsense"][rng.random_range(0..4)];
@@ -99,7 +99,23 @@ fn random_input(rng: &mut StdRng, call: CallId) -> Input {
             let (max_calls, calls_per_second) = (bound(rng), bound(rng));
             Input::Tenants(vec![Tenant { name: "acme".into(), max_calls, calls_per_second }])
         }
-        _ => Input::PortsExhausted { call },
+        26 => Input::PortsExhausted { call },
+        27 => Input::Bot { call, act: BotAct::Hold { id: 2 } },
+        28 => Input::Bot { call, act: BotAct::Resume { id: 3 } },
+        29 => {
+            let target = ["sip:agent@x", "tel:+91", "nonsense"][rng.random_range(0..3)].into();
+            Input::Bot { call, act: BotAct::Transfer { id: 4, target, headers: Vec::new() } }
+        }
+        30 => Input::Bot { call, act: BotAct::HangupWith { status: rng.random(), reason: "x".into() } },
+        31 => Input::Bot { call, act: BotAct::AnswerHeaders(vec![("X-A".into(), "1".into())]) },
+        32 => Input::Bot { call, act: BotAct::ByeHeaders(vec![("From".into(), "1".into())]) },
+        33 => Input::Sip(Event::OfferRejected { dialog: call, status: 491 }),
+        34 => Input::Sip(Event::OfferWithdrawn { dialog: call }),
+        35 => Input::Sip(Event::ReferProgress { dialog: call, status: 180, phrase: "Ringing".into() }),
+        _ => {
+            let status = [200, 200, 408][rng.random_range(0..3)];
+            Input::Sip(Event::ReferEnded { dialog: call, status, phrase: "x".into() })
+        }
     }
 }
 
@@ -121,8 +137,20 @@ fn run(seed: u64) -> BTreeSet<Cause> {
             }
             _ => {}
         }
+        let invited_now = matches!(&input, Input::Sip(Event::Invite { .. }));
         scene.input(input);
         look(&mut scene, &mut held, &mut rng);
+        // By chance alone hardly any call would come to talk.
+        if invited_now && rng.random() {
+            let call = DialogId(invited);
+            let ring = rng.random_range(0..4) == 0;
+            scene.input(Input::BotStarted { call, result: Ok(Accept { ring, frames: true }) });
+            if ring && rng.random() {
+                scene.wait_ms(61_000);
+            }
+            scene.sip(Event::Acknowledged { dialog: call, sdp: Some(OFFER.into()) });
+            look(&mut scene, &mut held, &mut rng);
+        }
         scene.wait_ms([0, 0, 0, 5, 250, 4000][rng.random_range(0..6)]);
         look(&mut scene, &mut held, &mut rng);
     }
@@ -157,7 +185,7 @@ fn look(scene: &mut Scene, held: &mut HashMap<CallId, Held>, rng: &mut StdRng) {
 #[test]
 fn any_input_in_any_order_leaves_nothing_behind() {
     let mut causes = BTreeSet::new();
-    for seed in 0..300 {
+    for seed in 0..600 {
         let run = std::panic::AssertUnwindSafe(|| run(seed));
         causes.extend(std::panic::catch_unwind(run).unwrap_or_else(|_| panic!("seed {seed}")));
     }
@@ -165,6 +193,7 @@ fn any_input_in_any_order_leaves_nothing_behind() {
     use Cause::*;
     for cause in [
         Bye,
+        Transferred,
         NoRoute,
         Quota,
         Overload,

@@ -6,6 +6,7 @@ mod offers;
 mod record;
 mod scene;
 mod setup;
+mod signalling;
 mod talk;
 mod teardown;
 mod tenants;

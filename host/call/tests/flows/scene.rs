@@ -209,11 +209,27 @@ fn refusal(rejection: &Rejection) -> String {
     format!("{} {reason}{retry}", rejection.status)
 }
 
+/// Which way a description it says sound flows.
+fn direction(sdp: &[u8]) -> String {
+    let text = String::from_utf8_lossy(sdp);
+    let word = ["sendonly", "recvonly", "inactive"].into_iter().find(|word| text.contains(&format!("a={word}\r\n")));
+    word.unwrap_or("sendrecv").to_owned()
+}
+
 fn word(output: &Output) -> String {
     match output {
         Output::Sip(command) => match command {
             Command::Ring { .. } => "180".into(),
-            Command::Answer { sdp, .. } => format!("200 {}", if sdp.is_empty() { "nothing" } else { "sdp" }),
+            Command::Answer { sdp, headers, .. } => {
+                let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
+                format!("200 {} {}", if sdp.is_empty() { "nothing" } else { "sdp" }, names.join(" "))
+                    .trim_end()
+                    .to_owned()
+            }
+            Command::Reinvite { sdp, .. } => format!("re-INVITE {}", direction(sdp)),
+            Command::AcceptOffer { sdp, .. } if direction(sdp) == "sendonly" => "accept offer sendonly".into(),
+            Command::Refer { target, headers, .. } => format!("REFER {} +{}", target.uri(), headers.len()),
+            Command::ByeHeaders { headers, .. } => format!("BYE headers {}", headers.len()),
             Command::Reject { rejection, .. } => refusal(rejection),
             Command::AcceptOffer { .. } => "accept offer".into(),
             Command::RejectOffer { rejection, .. } => format!("refuse offer {}", rejection.status),
@@ -229,7 +245,10 @@ fn word(output: &Output) -> String {
         Output::FreePorts { .. } => "free ports".into(),
         Output::StartBot { .. } => "start bot".into(),
         Output::OpenLeg { .. } => "open leg".into(),
-        Output::UpdateLeg { negotiated, .. } => format!("update leg{}", if negotiated.held { " held" } else { "" }),
+        Output::UpdateLeg { negotiated, .. } => {
+            let deaf = if negotiated.direction == media::Direction::SendOnly { " deaf" } else { "" };
+            format!("update leg{}{deaf}", if negotiated.held { " held" } else { "" })
+        }
         Output::CloseLeg { .. } => "close leg".into(),
         Output::BotEvent { event, .. } => match event {
             BotEvent::Hangup { by, cause } => format!("bot: hangup {} {}", by.as_str(), cause.as_str()),

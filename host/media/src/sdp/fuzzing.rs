@@ -19,6 +19,7 @@ pub fn fuzz_sdp(data: &[u8]) {
             rtcp_port: 10_001,
             codecs: vec![Codec::Pcma, Codec::Pcmu],
             srtp,
+            holds: false,
         };
         if let Ok(session) = answer(&description, &local, None, &fresh(1)) {
             check_answer(&description, &local, &session);

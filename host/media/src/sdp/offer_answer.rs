@@ -137,8 +137,8 @@ pub fn answer(
 ///
 /// A first offer has one audio m-line with our codecs at their static numbers and telephone-event at 101: RTP/SAVP with a key
 /// under `Require`, RTP/AVP with a key under `Prefer` (a peer that knows none passes over it), RTP/AVP under `Off`.
-/// A later one keeps the m-lines, payload numbers, profile and key of `previous`, and asks for both directions: it is how a
-/// peer that sends a re-INVITE without SDP comes back from hold.
+/// A later one keeps the m-lines, payload numbers, profile and key of `previous`, and asks for both directions, or is sendonly where
+/// `local.holds`: it is how a peer that sends a re-INVITE without SDP comes back from hold, and how we put one on hold.
 /// Source: RFC 3264 5 and 8.
 pub fn offer(local: &LocalMedia, previous: Option<&Session>, fresh: &Fresh) -> Offer {
     let mut payloads: Vec<(PayloadType, Format)> = Vec::new();
@@ -160,7 +160,7 @@ pub fn offer(local: &LocalMedia, previous: Option<&Session>, fresh: &Fresh) -> O
     for stream in &mut streams {
         if let Stream::Audio(audio) = stream {
             audio.payloads = payloads.clone();
-            audio.direction = Direction::SendRecv;
+            audio.direction = if local.holds { Direction::SendOnly } else { Direction::SendRecv };
         }
     }
     let (sdp, origin) = describe(local, previous, fresh, &streams);

@@ -14,6 +14,7 @@ pub(super) struct PeerSide {
     sends: bool,
     receives: bool,
     send_ptime_ms: u32,
+    we_hold: bool,
 }
 
 impl PeerSide {
@@ -47,6 +48,7 @@ impl PeerSide {
             sends: matches!(direction, Direction::SendRecv | Direction::SendOnly),
             receives: matches!(direction, Direction::SendRecv | Direction::RecvOnly) && !nowhere,
             send_ptime_ms: send_ptime_ms(level.ptime.or(session.ptime), level.maxptime.or(session.maxptime)),
+            we_hold: local.holds,
         }
     }
 
@@ -67,7 +69,7 @@ impl PeerSide {
             remote_rtp: self.rtp,
             remote_rtcp: self.rtcp,
             rtcp_mux: self.rtcp_mux,
-            direction: match (self.receives, self.sends) {
+            direction: match (self.receives, self.sends && !self.we_hold) {
                 (true, true) => Direction::SendRecv,
                 (true, false) => Direction::SendOnly,
                 (false, true) => Direction::RecvOnly,

@@ -21,6 +21,7 @@ pub fn local(srtp: SrtpPolicy) -> LocalMedia {
         rtcp_port: 12001,
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         srtp,
+        holds: false,
     }
 }
 

@@ -1,5 +1,5 @@
 use media::sdp::{Offer, Refusal, Session, accept_answer, answer as answer_to, offer};
-use media::{Codec, Direction, PayloadType, SrtpKey, SrtpPolicy};
+use media::{Codec, Direction, LocalMedia, PayloadType, SrtpKey, SrtpPolicy};
 
 use crate::{KEY_A, answer, fresh, local, offer_of, read, text};
 
@@ -128,6 +128,47 @@ fn later_offer_keeps_streams_numbers_and_key_and_asks_for_both_directions() {
     assert_eq!(resumed.negotiated.direction, Direction::SendRecv);
     assert_eq!(resumed.negotiated.srtp, held.negotiated.srtp);
     assert!(resumed.negotiated.rtcp_mux);
+}
+
+#[test]
+fn we_hold_by_a_sendonly_offer_one_version_up_and_take_no_sound_until_the_next() {
+    let talking = accept(SrtpPolicy::Off, "m=audio 6000 RTP/AVP 8 101\n").unwrap();
+    let holding = LocalMedia { holds: true, ..local(SrtpPolicy::Off) };
+    let hold = offer(&holding, Some(&talking), &fresh(2));
+    assert!(
+        written(&hold).contains("o=- 1000 2 IN IP4") && written(&hold).contains("a=sendonly\r\n"),
+        "{}",
+        written(&hold)
+    );
+    // A peer that does not honour it, one that does, one that holds us at the same time.
+    for (line, direction, held) in [
+        ("", Direction::SendOnly, false),
+        ("a=recvonly\n", Direction::SendOnly, false),
+        ("a=inactive\n", Direction::Inactive, true),
+    ] {
+        let answer = read(&offer_of(&format!("m=audio 6000 RTP/AVP 8 101\n{line}")));
+        let session = accept_answer(&hold, &answer).unwrap();
+        assert_eq!((session.negotiated.direction, session.negotiated.held), (direction, held), "{line}");
+        let resume = offer(&local(SrtpPolicy::Off), Some(&session), &fresh(3));
+        assert!(written(&resume).contains("o=- 1000 3 IN IP4") && written(&resume).contains("a=sendrecv\r\n"));
+    }
+}
+
+#[test]
+fn a_peer_that_we_hold_may_offer_and_stays_on_hold() {
+    let holding = LocalMedia { holds: true, ..local(SrtpPolicy::Off) };
+    for (theirs, ours, held) in [
+        ("sendrecv", Direction::SendOnly, false),
+        ("recvonly", Direction::SendOnly, false),
+        ("sendonly", Direction::Inactive, true),
+        ("inactive", Direction::Inactive, true),
+    ] {
+        let offer = read(&offer_of(&format!("m=audio 6000 RTP/AVP 8\na={theirs}\n")));
+        let session = answer_to(&offer, &holding, None, &fresh(1)).unwrap();
+        assert_eq!((session.negotiated.direction, session.negotiated.held), (ours, held), "{theirs}");
+        let word = if ours == Direction::SendOnly { "a=sendonly\r\n" } else { "a=inactive\r\n" };
+        assert!(text(&session).contains(word), "{theirs}");
+    }
 }
 
 #[test]

@@ -150,11 +150,11 @@ impl Caller {
             rtcp_port: rtp_port + 1,
             codecs: vec![Codec::Pcma, Codec::Pcmu],
             srtp: if args.srtp { SrtpPolicy::Require } else { SrtpPolicy::Off },
+            holds: false,
         });
         self.edge.connect(sip::ConnectId(0), target.way());
         let (sound_sender, mut sound_events) = mpsc::unbounded_channel();
-        let mut sound: Option<Sound> = None;
-        let mut play = play;
+        let (mut sound, mut play): (Option<Sound>, _) = (None, play);
         let mut hangup_at = Instant::now() + LONGEST;
         let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
         while !self.ended {
@@ -318,7 +318,9 @@ impl Caller {
             Event::Ringing { .. }
             | Event::Acknowledged { .. }
             | Event::OfferRejected { .. }
-            | Event::OfferWithdrawn { .. } => {}
+            | Event::OfferWithdrawn { .. }
+            | Event::ReferProgress { .. }
+            | Event::ReferEnded { .. } => {}
         }
         Ok(())
     }

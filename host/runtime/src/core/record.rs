@@ -76,6 +76,12 @@ impl Record {
             Milestone::Established { after } => tracing::info!(after_ms = after.as_millis() as u64, "established"),
             Milestone::Held => tracing::info!("on hold"),
             Milestone::Resumed => tracing::info!("resumed"),
+            Milestone::HeldByBot => tracing::info!("the bot put the caller on hold"),
+            Milestone::ResumedByBot => tracing::info!("the bot took the caller back"),
+            Milestone::Transferring => tracing::info!("the bot hands the caller over"),
+            Milestone::TransferFailed { status, why } => {
+                tracing::info!(status, why = self.text(why), "transfer failed; the call stays with the bot")
+            }
             Milestone::OfferRefused { why } => tracing::info!(why, "offer refused; the session stays as it was"),
             Milestone::SourceMoved { from, to } => {
                 tracing::info!(from = from.map(|from| PersonalAddress(from).to_string()), to = %PersonalAddress(*to), "RTP source moved")

@@ -93,6 +93,7 @@ impl Endpoint {
                 };
                 dialog.state = State::Closing;
                 dialog.unacknowledged = None;
+                dialog.refer = None;
                 dialog.waiting.clear();
                 self.deadlines.stop_all(Owner::Dialog(id));
                 self.send_bye(id, reason.as_ref(), false, now);
@@ -113,7 +114,16 @@ impl Endpoint {
         if let Some(reason) = reason {
             draft.headers.push(HeaderName::Reason, reason_value(reason));
         }
+        if let Some(dialog) = self.dialogs.get(&id) {
+            draft.add(&dialog.bye_headers);
+        }
         self.request_in(id, draft, Purpose::Bye, orphan, now);
+    }
+
+    pub(crate) fn keep_bye_headers(&mut self, id: DialogId, headers: Vec<(String, String)>) {
+        if let Some(dialog) = self.dialogs.get_mut(&id) {
+            dialog.bye_headers = headers;
+        }
     }
 
     /// Starts, restarts or stops the session timer, after a 2xx to an INVITE or UPDATE. Source: RFC 4028 7.2, 9.
@@ -142,7 +152,8 @@ impl Endpoint {
             return;
         };
         if dialog.peer_allows_update {
-            self.enqueue(id, Waiting::Refresh, now);
+            // Without room for it `Expire` ends the session.
+            let _ = self.enqueue(id, Waiting::Refresh, now);
         } else if dialog.offer_is_open() || dialog.reinvite.is_some() {
             // An offer under way, if it succeeds, refreshes too; else once more soon.
             self.deadlines.start(Owner::Dialog(id), Timer::Refresh, now + crate::timers::T2);
@@ -191,6 +202,7 @@ impl Endpoint {
                 self.end(dialog, Ending::Refused { status, phrase }, now);
             }
             Purpose::Reinvite | Purpose::Info | Purpose::Refresh => self.gone(dialog, status, now),
+            Purpose::Refer => self.refer_unanswered(dialog, status, now),
             Purpose::Cancel => {}
         }
     }

@@ -33,6 +33,7 @@ pub(crate) enum Purpose {
     Info,
     /// An UPDATE without a session description. RFC 4028 7.4.
     Refresh,
+    Refer,
 }
 
 /// What waits for a connection.
@@ -58,6 +59,19 @@ impl Draft {
             builder = builder.body(content_type, body.clone());
         }
         builder.build().ok().map(|request| request.to_bytes())
+    }
+
+    /// What is wanted beside what such a request of ours says anyway, which stays as it is.
+    pub(crate) fn add(&mut self, headers: &[(String, String)]) {
+        for (name, value) in headers {
+            let known = HeaderName::from_bytes(name.as_bytes());
+            let reserved = matches!(known, Some(HeaderName::Via | HeaderName::ContentLength | HeaderName::ContentType));
+            let written =
+                known.map_or_else(|| self.headers.contains(name.as_str()), |known| self.headers.contains(known));
+            if !reserved && !written {
+                self.headers.push(name, value);
+            }
+        }
     }
 
     /// A CANCEL of this INVITE, or the ACK of its refusal. Source: RFC 3261 9.1, 17.1.1.3.
@@ -127,6 +141,9 @@ impl Endpoint {
             headers.push(HeaderName::Supported, crate::uas::SUPPORTED);
             if let Some(session) = dialog.session {
                 headers.push(HeaderName::SessionExpires, session.in_request());
+            }
+            if let Some(seconds) = dialog.min_se_s {
+                headers.push(HeaderName::MinSe, seconds.to_string());
             }
         }
         if !agent.is_empty() {

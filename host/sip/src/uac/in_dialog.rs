@@ -1,4 +1,4 @@
-//! Our requests within a dialog: re-INVITE, INFO, and the UPDATE that refreshes a session.
+//! Our requests within a dialog: re-INVITE, INFO, and the UPDATE that refreshes a session. REFER is in `refer`.
 
 use std::time::{Duration, Instant};
 
@@ -14,23 +14,27 @@ use crate::message::{HeaderName, Method, Response};
 use crate::session_timer;
 use crate::timers::{T1_64, Timer};
 
-/// How often a re-INVITE that meets the peer's own is sent.
-const GLARE_TRIES: u8 = 4;
+/// How often a re-INVITE that meets the peer's own, or a wish for a longer session, is sent.
+const TRIES: u8 = 4;
 
 impl Endpoint {
     /// A new offer; without `sdp` the peer is asked for one.
     pub(crate) fn reinvite(&mut self, id: DialogId, sdp: Vec<u8>, now: Instant) {
-        let Some(dialog) = self.dialogs.get(&id) else {
+        let Some(dialog) = self.dialogs.get_mut(&id) else {
             return;
         };
-        if !dialog.is_established()
-            || dialog.offer_is_open()
-            || dialog.reinvite.is_some()
-            || dialog.bye_wanted.is_some()
-        {
-            return self.tell(Event::OfferRejected { dialog: id, status: 491 });
+        if !dialog.is_established() || dialog.bye_wanted.is_some() {
+            return self.tell_offer_rejected(id, 491);
         }
-        self.send_reinvite(id, sdp, 0, false, now);
+        let is_open = dialog.offer_is_open();
+        match &mut dialog.reinvite {
+            // The newest offer goes out once the wait is over, and refreshes the session too.
+            Some(Reinvite::Again { sdp: waiting, refresh, .. }) => (*waiting, *refresh) = (sdp, false),
+            Some(Reinvite::Sent { refresh: true, next, .. }) => *next = Some(sdp),
+            Some(Reinvite::Sent { .. }) => self.tell_offer_rejected(id, 491),
+            None if is_open => self.wait_out_glare(id, sdp, 0, false, now),
+            None => self.send_reinvite(id, sdp, 0, false, now),
+        }
     }
 
     pub(crate) fn send_reinvite(&mut self, id: DialogId, sdp: Vec<u8>, tries: u8, refresh: bool, now: Instant) {
@@ -39,7 +43,8 @@ impl Endpoint {
         };
         draft.body = (!sdp.is_empty()).then_some(("application/sdp", sdp.clone()));
         if let Some(dialog) = self.dialogs.get_mut(&id) {
-            dialog.reinvite = Some(Reinvite::Sent { cseq: dialog.local_cseq, sdp, tries: tries + 1, refresh });
+            let cseq = dialog.local_cseq;
+            dialog.reinvite = Some(Reinvite::Sent { cseq, sdp, tries: tries + 1, refresh, next: None });
         }
         self.request_in(id, draft, Purpose::Reinvite, false, now);
     }
@@ -56,7 +61,7 @@ impl Endpoint {
     }
 
     fn wait_out_glare(&mut self, id: DialogId, sdp: Vec<u8>, tries: u8, refresh: bool, now: Instant) {
-        if tries >= GLARE_TRIES {
+        if tries >= TRIES {
             // A refresh that failed has `Expire` behind it.
             if !refresh {
                 self.tell_offer_rejected(id, 491);
@@ -84,20 +89,31 @@ impl Endpoint {
         }
         // A repeated 2xx to an earlier one, whose ACK was lost, is no answer to the one that is open now.
         let number = response.cseq().number;
-        let Some(Reinvite::Sent { sdp, tries, refresh, .. }) =
+        let Some(Reinvite::Sent { sdp, tries, refresh, next, .. }) =
             dialog.reinvite.take_if(|reinvite| matches!(reinvite, Reinvite::Sent { cseq, .. } if *cseq == number))
         else {
             return self.acknowledge_again(id, response, now);
         };
         match status {
-            200..=299 => self.reinvite_accepted(id, sdp, response, now),
-            491 => self.wait_out_glare(id, sdp, tries, refresh, now),
+            200..=299 => self.reinvite_accepted(id, sdp, refresh, response, now),
+            491 => {
+                let refresh = refresh && next.is_none();
+                return self.wait_out_glare(id, next.unwrap_or(sdp), tries, refresh, now);
+            }
+            422 if tries < TRIES && self.lengthen_session(id, response) => {
+                let refresh = refresh && next.is_none();
+                return self.send_reinvite(id, next.unwrap_or(sdp), tries, refresh, now);
+            }
             _ if self.ends_dialog(id, status, now) || refresh => {}
             _ => self.tell_offer_rejected(id, status),
         }
+        if let Some(next) = next {
+            self.reinvite(id, next, now);
+        }
     }
 
-    fn reinvite_accepted(&mut self, id: DialogId, sdp: Vec<u8>, response: &Response, now: Instant) {
+    /// `refresh`: the session is as it was, whatever the answer says.
+    fn reinvite_accepted(&mut self, id: DialogId, sdp: Vec<u8>, refresh: bool, response: &Response, now: Instant) {
         let Some(dialog) = self.dialogs.get_mut(&id) else {
             return;
         };
@@ -116,6 +132,7 @@ impl Endpoint {
         }
         self.run_session(id, session_timer::agreed_by(response.session_expires().as_ref()), now);
         match theirs {
+            _ if refresh => {}
             Some(sdp) => self.tell(Event::OfferAnswered { dialog: id, sdp }),
             // Accepted without an answer: nothing is agreed.
             None => self.tell_offer_rejected(id, 488),
@@ -135,25 +152,28 @@ impl Endpoint {
         if !is_key || !self.dialogs.get(&id).is_some_and(|dialog| dialog.is_established()) {
             return self.drop_counted(DropReason::CommandOutOfPlace);
         }
-        self.enqueue(id, Waiting::Info { digit, duration_ms }, now);
+        // One too many is counted, and told to nobody.
+        let _ = self.enqueue(id, Waiting::Info { digit, duration_ms }, now);
     }
 
-    /// Puts a request in line, and sends it if none is before it.
-    pub(crate) fn enqueue(&mut self, id: DialogId, request: Waiting, now: Instant) {
+    /// Puts a request in line, and sends it if none is before it. False: the line is full.
+    pub(crate) fn enqueue(&mut self, id: DialogId, request: Waiting, now: Instant) -> bool {
         let limit = self.config.limits.waiting_per_dialog;
         let Some(dialog) = self.dialogs.get_mut(&id) else {
-            return;
+            return false;
         };
         if dialog.waiting.len() >= limit {
-            return self.drop_counted(DropReason::TooManyWaiting);
+            self.drop_counted(DropReason::TooManyWaiting);
+            return false;
         }
         dialog.waiting.push_back(request);
         if !dialog.request_in_flight {
             self.send_next(id, now);
         }
+        true
     }
 
-    fn send_next(&mut self, id: DialogId, now: Instant) {
+    pub(super) fn send_next(&mut self, id: DialogId, now: Instant) {
         let Some(dialog) = self.dialogs.get_mut(&id) else {
             return;
         };
@@ -174,6 +194,7 @@ impl Endpoint {
                 };
                 self.request_in(id, draft, Purpose::Refresh, false, now);
             }
+            Some(Waiting::Refer { target, headers }) => self.send_refer(id, &target, &headers, now),
             None => {}
         }
     }
@@ -205,19 +226,21 @@ impl Endpoint {
                 dialog.peer_allows_update = false;
                 self.refresh_session(id, now);
             }
-            // It asks for a longer interval. RFC 4028 7.3.
-            422 => {
-                let least =
-                    response.headers().get_text(HeaderName::MinSe).and_then(|value| value.trim().parse::<u32>().ok());
-                if let (Some(session), Some(least)) = (&mut dialog.session, least)
-                    && least > session.interval_s
-                {
-                    session.interval_s = least;
-                    self.refresh_session(id, now);
-                }
-            }
+            422 if self.lengthen_session(id, response) => self.refresh_session(id, now),
             _ => {}
         }
         self.send_next(id, now);
+    }
+
+    /// A 422 asks for a longer interval. False: it asks for none that is longer. Source: RFC 4028 7.3.
+    fn lengthen_session(&mut self, id: DialogId, response: &Response) -> bool {
+        let least = response.headers().get_text(HeaderName::MinSe).and_then(|value| value.trim().parse::<u32>().ok());
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return false };
+        let (Some(session), Some(least)) = (&mut dialog.session, least) else { return false };
+        let longer = least > session.interval_s;
+        if longer {
+            (session.interval_s, dialog.min_se_s) = (least, Some(least));
+        }
+        longer
     }
 }

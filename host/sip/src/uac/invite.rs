@@ -7,9 +7,9 @@ use crate::dialog::{Acknowledging, Cancel, Dialog, State};
 use crate::door::{DialogId, Ending, Event, OutgoingInvite};
 use crate::endpoint::Endpoint;
 use crate::endpoint::counters::DropReason;
-use crate::endpoint::requests::{Draft, Purpose};
+use crate::endpoint::requests::Purpose;
 use crate::endpoint::transactions::TransactionId;
-use crate::message::{HeaderName, Headers, Method, Response};
+use crate::message::{Method, Response};
 use crate::name_addr::NameAddr;
 use crate::session_timer;
 use crate::uri::{Scheme, Uri};
@@ -44,7 +44,7 @@ impl Endpoint {
         let Some(mut draft) = self.draft_in(id, Method::INVITE, None) else {
             return;
         };
-        add_headers(&mut draft, &invite.headers);
+        draft.add(&invite.headers);
         draft.body = (!invite.sdp.is_empty()).then_some(("application/sdp", invite.sdp));
         let transaction = self.open_client(draft, Purpose::Invite, invite.flow, None, Some(id), now);
         if let Some(dialog) = self.dialogs.get_mut(&id) {
@@ -141,18 +141,6 @@ impl Endpoint {
                 self.acknowledge_success(id, cseq, sdp, now);
             }
             _ => self.drop_counted(DropReason::StrayResponse),
-        }
-    }
-}
-
-/// What the caller wants beside what every INVITE of ours says.
-fn add_headers(draft: &mut Draft, headers: &[(String, String)]) {
-    let written = |headers: &Headers, name: &str| headers.contains(name);
-    for (name, value) in headers {
-        let known = HeaderName::from_bytes(name.as_bytes());
-        let reserved = matches!(known, Some(HeaderName::Via | HeaderName::ContentLength | HeaderName::ContentType));
-        if !reserved && !written(&draft.headers, name) {
-            draft.headers.push(name, value);
         }
     }
 }

@@ -2,8 +2,11 @@
 
 mod in_dialog;
 mod invite;
+mod refer;
 
 use std::time::Instant;
+
+pub(crate) use refer::SILENCE as REFER_SILENCE;
 
 use crate::door::{DialogId, Ending, Event};
 use crate::endpoint::Endpoint;
@@ -26,6 +29,7 @@ impl Endpoint {
             Purpose::Bye => self.end(dialog, Ending::OurBye, now),
             Purpose::Info => self.next_in_line(dialog, response.status(), now),
             Purpose::Refresh => self.refresh_answered(dialog, response, now),
+            Purpose::Refer => self.refer_answered(dialog, response, now),
             Purpose::Cancel => {}
         }
     }

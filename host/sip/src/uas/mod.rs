@@ -5,6 +5,7 @@ mod bye;
 mod cancel;
 mod info;
 mod invite;
+mod notify;
 mod offer;
 mod options;
 mod update;
@@ -22,7 +23,7 @@ use crate::message::{HeaderName, Method, Request};
 use crate::session_timer::{self, Asked, MIN_SE_S, SessionTimer};
 
 /// The methods we serve.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY";
 /// The extensions we have.
 pub(crate) const SUPPORTED: &str = "timer";
 /// Bodies that an INVITE, UPDATE or OPTIONS is told of.
@@ -59,8 +60,9 @@ impl Endpoint {
             (Method::UPDATE, Some(dialog)) => self.serve_update(id, dialog, &request, now),
             (Method::INFO, Some(dialog)) => self.serve_info(id, dialog, &request, now),
             (Method::BYE, Some(dialog)) => self.serve_bye(id, dialog, &request, now),
+            (Method::NOTIFY, Some(dialog)) => self.serve_notify(id, dialog, &request, now),
             (Method::OPTIONS, dialog) => self.serve_options(id, dialog, now),
-            // Without a dialog. RFC 3261 15.1.2, RFC 3311 5.2, RFC 6086 4.2.2.
+            // Without a dialog. RFC 3261 15.1.2, RFC 3311 5.2, RFC 6086 4.2.2, RFC 6665 4.1.3.
             _ => self.respond(id, Answer::new(481), now),
         }
     }

@@ -121,7 +121,8 @@ fn sixteen_operations_thirty_two_utterances_and_one_of_each_control_are_under_wa
     let mut scene = Scene::new();
     let ids: Vec<u64> = (0..OPERATIONS_MAX).map(|_| scene.begin(get())).collect();
     assert_eq!(code(scene.operations.begin(http(0))), "too-many");
-    (0..UTTERANCES_MAX).for_each(|_| drop(scene.begin(say())));
+    let utterances: Vec<u64> = (0..UTTERANCES_MAX).map(|_| scene.begin(say())).collect();
+    assert_eq!(utterances.len(), UTTERANCES_MAX);
     assert_eq!(code(scene.operations.begin(say())), "too-many");
     let transfer = || ControlRequest::Transfer { target: "tel:1".into(), headers: Vec::new() };
     scene.begin(Request::Control(transfer()));
@@ -138,7 +139,8 @@ fn sixteen_operations_thirty_two_utterances_and_one_of_each_control_are_under_wa
 #[test]
 fn what_requests_under_way_hold_is_bounded() {
     let mut scene = Scene::new();
-    (0..3).for_each(|_| drop(scene.begin(http(1 << 20))));
+    let held: Vec<u64> = (0..3).map(|_| scene.begin(http(1 << 20))).collect();
+    assert_eq!(held.len(), 3);
     assert_eq!(code(scene.operations.begin(http(1 << 20))), "too-many");
     scene.begin(http(1000));
 }
