@@ -100,26 +100,7 @@ pub fn ask_for(command: &Operate, tenant: impl Fn(Option<&Name>) -> Outcome<Opti
                 Ask::delete(of(&one(whose)?, &["routes", name]), format!("route {name} is gone"))
             }
         },
-        Operate::Secret(Each { verb, .. }) => match verb {
-            SecretVerb::List { whose } => Ask::get(of(&one(whose)?, &["secrets"]), view::SECRETS),
-            SecretVerb::Put { name, whose, hosts, header, file } => {
-                let tenant = one(whose)?;
-                let value = super::pairs::secret_value(file.as_deref(), name)?;
-                let done = View::Done(format!("secret {name} of {tenant} is set"));
-                let scope = header.as_ref().map(|_| hosts);
-                let body =
-                    Fields::default().set("value", Some(value)).set("hosts", scope).set("header", header.as_ref());
-                Ask::put(of(&tenant, &["secrets", name]), body.0, done)
-            }
-            SecretVerb::Scope { name, whose, hosts, header } => {
-                let tenant = one(whose)?;
-                let done = View::Done(format!("secret {name} of {tenant} goes to {} in {header}", hosts.join(", ")));
-                Ask::put(of(&tenant, &["secrets", name]), json!({ "hosts": hosts, "header": header }), done)
-            }
-            SecretVerb::Delete { name, whose } => {
-                Ask::delete(of(&one(whose)?, &["secrets", name]), format!("secret {name} is gone"))
-            }
-        },
+        Operate::Secret(Each { verb, .. }) => secret_ask(verb, one)?,
         Operate::Activate(On { what, .. }) => activate(&one(&what.whose)?, what),
         Operate::RollBack(On { what, .. }) => roll_back(&one(&what.whose)?, what),
         Operate::Plugins(On { what, .. }) => match &what.verb {
@@ -158,6 +139,28 @@ pub fn ask_for(command: &Operate, tenant: impl Fn(Option<&Name>) -> Outcome<Opti
 /// A path of a tenant.
 pub fn of(tenant: &str, segments: &[&str]) -> String {
     path(&[&["tenants", tenant], segments].concat())
+}
+
+fn secret_ask(verb: &SecretVerb, one: impl Fn(&Whose) -> Outcome<String>) -> Outcome<Ask> {
+    Ok(match verb {
+        SecretVerb::List { whose } => Ask::get(of(&one(whose)?, &["secrets"]), view::SECRETS),
+        SecretVerb::Put { name, whose, hosts, header, file } => {
+            let tenant = one(whose)?;
+            let value = super::pairs::secret_value(file.as_deref(), name)?;
+            let done = View::Done(format!("secret {name} of {tenant} is set"));
+            let scope = header.as_ref().map(|_| hosts);
+            let body = Fields::default().set("value", Some(value)).set("hosts", scope).set("header", header.as_ref());
+            Ask::put(of(&tenant, &["secrets", name]), body.0, done)
+        }
+        SecretVerb::Scope { name, whose, hosts, header } => {
+            let tenant = one(whose)?;
+            let done = View::Done(format!("secret {name} of {tenant} goes to {} in {header}", hosts.join(", ")));
+            Ask::put(of(&tenant, &["secrets", name]), json!({ "hosts": hosts, "header": header }), done)
+        }
+        SecretVerb::Delete { name, whose } => {
+            Ask::delete(of(&one(whose)?, &["secrets", name]), format!("secret {name} is gone"))
+        }
+    })
 }
 
 fn tenant_ask(verb: &TenantVerb) -> Outcome<Ask> {
