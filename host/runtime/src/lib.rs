@@ -25,6 +25,7 @@ pub mod outbound;
 mod rtp_ports;
 pub mod said;
 pub mod serve;
+mod services;
 mod settling;
 pub mod signalling;
 mod tenancy;
