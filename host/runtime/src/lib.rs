@@ -24,6 +24,7 @@ pub mod operate;
 mod rtp_ports;
 pub mod said;
 pub mod serve;
+mod services;
 mod settling;
 pub mod signalling;
 mod tenancy;
