@@ -16,6 +16,20 @@ pub const CALLED_BYTES_MAX: usize = 256;
 pub const CALLED_STARS_MAX: usize = 4;
 pub const CONFIG_BYTES_MAX: usize = 64 << 10;
 pub const SECRET_BYTES_MAX: usize = 8 << 10;
+pub const EGRESS_PER_TENANT_MAX: usize = 200;
+/// Where one secret may go.
+pub const HOSTS_PER_SECRET_MAX: usize = 16;
+/// `*.example.com:443`: a name of 253, and what stands around it.
+pub const HOST_BYTES_MAX: usize = 270;
+pub const HEADER_NAME_BYTES_MAX: usize = 64;
+/// A tenant's own pairs: of key and value.
+pub const PAIRS_PER_TENANT_MAX: usize = 100_000;
+pub const KEY_BYTES_MAX: usize = 256;
+pub const VALUE_BYTES_MAX: usize = 64 << 10;
+/// What a pair counts for beside its bytes, in the storage quota.
+pub const PAIR_BYTES: usize = 64;
+/// Keys given out at a time.
+pub const KEYS_PAGE_MAX: usize = 100;
 pub const LABEL_BYTES_MAX: usize = 200;
 pub const REASON_BYTES_MAX: usize = 1_000;
 pub const TENANT_FILE_BYTES_MAX: u64 = 1 << 20;

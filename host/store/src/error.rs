@@ -42,9 +42,13 @@ pub enum Error {
     #[error("a component is {bytes_max} bytes at most: make it smaller (strip debug information, optimise for size)")]
     TooLarge { bytes_max: u64 },
     #[error(
-        "tenant `{tenant}` would store {bytes} bytes, {quota} are its quota: delete versions that are not in use, or raise storage_bytes"
+        "tenant `{tenant}` would store {bytes} bytes, {quota} are its quota: delete versions or keys that are not in use, or raise storage_bytes"
     )]
     StorageQuota { tenant: String, bytes: u64, quota: u64 },
+    #[error(
+        "where secret `{name}` may go is the operator's to change: leave hosts and header as they are, or ask for it"
+    )]
+    ScopeOfSecret { name: String },
     /// ENOSPC, EDQUOT, or the database at its largest.
     #[error("no room on the disk for {place}: free some and try again; nothing was changed")]
     DiskFull { place: String },

@@ -1,6 +1,6 @@
 //! Tenants kept in files, for development and GitOps:
 //!
-//!     <tenants_dir>/<tenant>/tenant.toml          quotas, routes, what live calls do at a new build
+//!     <tenants_dir>/<tenant>/tenant.toml          quotas, egress, routes, where secrets may go, what live calls do at a new build
 //!     <tenants_dir>/<tenant>/bots/<plugin>.wasm
 //!     <tenants_dir>/<tenant>/secrets/<name>       the value, a line end after it cut off
 //!
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use crate::bounds::*;
-use crate::model::{Quotas, Route, SecretValue};
+use crate::model::{Quotas, Route, SecretScope, SecretValue, check_hosts};
 use crate::name::Name;
 use crate::plugin::Live;
 use crate::problem::{Problem, Problems, nearest};
@@ -28,10 +28,18 @@ pub struct FolderTenant {
     /// The path of its tenant.toml, for who wants to change it elsewhere.
     pub file: String,
     pub quotas: Quotas,
+    pub egress: Vec<String>,
     pub live: Live,
     pub routes: Vec<Route>,
-    pub secrets: BTreeMap<Name, SecretValue>,
+    pub secrets: BTreeMap<Name, FolderSecret>,
     pub bots: BTreeMap<Name, FolderBot>,
+}
+
+/// The value of `secrets/<name>`, and where it may go by `[secrets.<name>]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderSecret {
+    pub value: SecretValue,
+    pub scope: SecretScope,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +169,9 @@ pub fn read_tenant(files: TenantFiles) -> Result<FolderTenant, Problems> {
     let quotas = reader.quotas(table.remove("quotas"));
     let live = reader.live(table.remove("live"));
     let routes = reader.routes(table.remove("routes"));
-    reader.unknown("", table.keys(), &["quotas", "live", "routes"]);
+    let egress = reader.egress(table.remove("egress"));
+    let scopes = reader.scopes(table.remove("secrets"));
+    reader.unknown("", table.keys(), &["quotas", "egress", "live", "routes", "secrets"]);
     let mut bots = BTreeMap::new();
     for (bot, bytes) in files.bots {
         if let Some(bot) = reader.name(&format!("bots/{bot}.wasm"), &bot) {
@@ -171,11 +181,11 @@ pub fn read_tenant(files: TenantFiles) -> Result<FolderTenant, Problems> {
     for (index, route) in routes.iter().enumerate() {
         reader.route(&routes[..index], index, route, &bots);
     }
-    let secrets = reader.secrets(&files.secrets);
+    let secrets = reader.secrets(&files.secrets, scopes);
     match (name, reader.problems.none()) {
         (Some(name), Ok(())) => {
             let file = files.file.display().to_string();
-            Ok(FolderTenant { name, file, quotas, live, routes, secrets, bots })
+            Ok(FolderTenant { name, file, quotas, egress, live, routes, secrets, bots })
         }
         (_, Err(problems)) => Err(problems),
         (None, Ok(())) => Err(Problem::new("folder name", "is not a name").into()),
@@ -280,20 +290,63 @@ impl Reader {
         }
     }
 
-    fn secrets(&mut self, files: &[(String, Vec<u8>)]) -> BTreeMap<Name, SecretValue> {
+    fn egress(&mut self, value: Option<Value>) -> Vec<String> {
+        let read = value.map_or(Ok(Vec::new()), Value::try_into::<Vec<String>>);
+        let egress = read.unwrap_or_else(|error| {
+            let problem = Problem::new("egress", error.to_string().trim().to_owned());
+            self.problems.report(problem.hint("write egress = [\"api.example.com:443\"]"));
+            Vec::new()
+        });
+        check_hosts("egress", &egress, EGRESS_PER_TENANT_MAX, &mut self.problems);
+        egress
+    }
+
+    /// Where each secret may go, by its name.
+    fn scopes(&mut self, value: Option<Value>) -> BTreeMap<String, SecretScope> {
+        let secrets = match value {
+            None => return BTreeMap::new(),
+            Some(Value::Table(secrets)) => secrets,
+            Some(other) => {
+                let text = format!("expected a table, found {}", other.type_str());
+                let hint = "write [secrets.NAME] with hosts and header; the value lies in secrets/NAME";
+                self.problems.report(Problem::new("secrets", text).hint(hint));
+                return BTreeMap::new();
+            }
+        };
+        let mut scopes = BTreeMap::new();
+        for (name, value) in secrets {
+            let place = format!("secrets.{name}");
+            if let Some(scope) = self.section::<SecretScope>(&place, value, &SecretScope::KEYS) {
+                scope.check(&format!("{place}."), &mut self.problems);
+                scopes.insert(name, scope);
+            }
+        }
+        scopes
+    }
+
+    fn secrets(
+        &mut self,
+        files: &[(String, Vec<u8>)],
+        mut scopes: BTreeMap<String, SecretScope>,
+    ) -> BTreeMap<Name, FolderSecret> {
         let mut secrets = BTreeMap::new();
         for (name, bytes) in files {
             let place = format!("secrets/{name}");
             let Some(name) = self.name(&place, name) else { continue };
             let value = str::from_utf8(bytes).map(|text| SecretValue::new(text.trim_end_matches(['\r', '\n'])));
+            let scope = scopes.remove(&*name).unwrap_or_default();
             match value {
                 Ok(Ok(value)) => {
-                    secrets.insert(name, value);
+                    secrets.insert(name, FolderSecret { value, scope });
                 }
                 // What stands there is never shown.
                 Ok(Err(_)) => self.problems.report(Problem::new(place, "is empty or longer than 8192 bytes")),
                 Err(_) => self.problems.report(Problem::new(place, "is not UTF-8 text")),
             }
+        }
+        for name in scopes.keys() {
+            let problem = Problem::new(format!("secrets.{name}"), "has no value");
+            self.problems.report(problem.hint(format!("write it into the file secrets/{name}")));
         }
         secrets
     }

@@ -23,7 +23,7 @@ mod token;
 
 pub use bounds::*;
 pub use error::{Error, Result};
-pub use folder::{FolderBot, FolderTenant, TenantFiles, read_folder, read_tenant};
+pub use folder::{FolderBot, FolderSecret, FolderTenant, TenantFiles, read_folder, read_tenant};
 pub use host_key::HostKey;
 pub use model::*;
 pub use name::{Digest, Name};

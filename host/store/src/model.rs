@@ -26,6 +26,9 @@ pub struct Tenant {
     pub name: Name,
     pub source: Source,
     pub quotas: Quotas,
+    /// Where its bots want to connect to: `api.example.com:443`. The operator's list has to allow it too.
+    #[serde(default)]
+    pub egress: Vec<String>,
     pub created_at_ms: u64,
 }
 
@@ -53,7 +56,7 @@ pub struct Quotas {
     pub guest_memory_mb: u32,
     /// Sound that a bot may queue ahead.
     pub playout_ms: u32,
-    /// All versions of all plugins together.
+    /// All versions of all plugins, and what its bots keep in the store, together.
     pub storage_bytes: u64,
 }
 
@@ -245,10 +248,66 @@ impl fmt::Debug for SecretValue {
     }
 }
 
+/// Where a secret may go: to these hosts, in this header. The default is nowhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct SecretScope {
+    /// `api.example.com:443`.
+    pub hosts: Vec<String>,
+    pub header: String,
+}
+
+impl SecretScope {
+    /// The keys, for hints.
+    pub const KEYS: [&str; 2] = ["hosts", "header"];
+
+    /// Reports what is wrong with its lengths; whether it names hosts is for who knows their spelling. `place` comes before each key.
+    pub fn check(&self, place: &str, problems: &mut Problems) {
+        check_hosts(&format!("{place}hosts"), &self.hosts, HOSTS_PER_SECRET_MAX, problems);
+        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if self.header.len() > HEADER_NAME_BYTES_MAX || !self.header.chars().all(is_token) {
+            let problem = Problem::new(format!("{place}header"), "is not the name of a header");
+            problems.report(problem.hint("Authorization, for instance; 64 characters at most"));
+        }
+    }
+}
+
+/// Reports a list that is too long, or a line of it.
+pub fn check_hosts(place: &str, hosts: &[String], max: usize, problems: &mut Problems) {
+    if hosts.len() > max {
+        problems.report(Problem::new(place, format!("{} are too many", hosts.len())).hint(format!("{max} at most")));
+    }
+    for (index, host) in hosts.iter().enumerate() {
+        if host.is_empty() || host.len() > HOST_BYTES_MAX {
+            let problem = Problem::new(format!("{place}[{index}]"), format!("is {} bytes long", host.len()));
+            problems.report(problem.hint(format!("1 to {HOST_BYTES_MAX}: a host and its port")));
+        }
+    }
+}
+
+/// What becomes of a secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretChange {
+    /// None: what it is. One that is not there needs a value.
+    pub value: Option<SecretValue>,
+    /// None: where it may go already; of a new one nowhere.
+    pub scope: Option<SecretScope>,
+    /// Whether the scope of one that is there may change.
+    pub may_rescope: bool,
+}
+
+impl From<SecretValue> for SecretChange {
+    fn from(value: SecretValue) -> Self {
+        Self { value: Some(value), ..Self::default() }
+    }
+}
+
 /// What may be told of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Secret {
     pub name: Name,
+    #[serde(flatten)]
+    pub scope: SecretScope,
     pub changed_at_ms: u64,
     pub changed_by: String,
 }
@@ -277,6 +336,7 @@ pub struct AuditEntry {
 pub enum Action {
     CreateTenant,
     SetQuotas,
+    SetEgress,
     /// The folder that it is kept in has moved.
     SetSource,
     DeleteTenant,

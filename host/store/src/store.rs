@@ -15,6 +15,8 @@ use crate::token::{Scope, Token, TokenText};
 pub trait Store: Send + Sync {
     fn create_tenant(&self, by: &By, name: &Name, quotas: Quotas) -> Result<Tenant>;
     fn set_quotas(&self, by: &By, tenant: &str, quotas: Quotas) -> Result<Tenant>;
+    /// Where its bots want to connect to, all of it. Each line is taken as it is.
+    fn set_egress(&self, by: &By, tenant: &str, egress: &[String]) -> Result<Tenant>;
     /// With all that it owns, its tokens too.
     fn delete_tenant(&self, by: &By, tenant: &str) -> Result<()>;
     fn tenants(&self) -> Result<Vec<Tenant>>;
@@ -28,12 +30,23 @@ pub trait Store: Send + Sync {
     /// In order of name.
     fn routes(&self, tenant: &str) -> Result<Vec<Route>>;
 
-    fn put_secret(&self, by: &By, tenant: &str, name: &Name, value: &SecretValue) -> Result<()>;
+    /// New, or in the place of the one of that name. Refused if it changes where that one may go and may not.
+    fn put_secret(&self, by: &By, tenant: &str, name: &Name, change: &SecretChange) -> Result<()>;
     fn delete_secret(&self, by: &By, tenant: &str, name: &str) -> Result<()>;
     /// Without their values.
     fn secrets(&self, tenant: &str) -> Result<Vec<Secret>>;
     /// For the tenant's own bots; never for the API.
     fn reveal_secret(&self, tenant: &str, name: &str) -> Result<SecretValue>;
+
+    /// What its bots keep, of any source; no business of the audit log. None: nothing is there, or it has expired.
+    fn value(&self, tenant: &str, key: &str, now_ms: u64) -> Result<Option<Vec<u8>>>;
+    /// `expires_at_ms`: none is never. Refused beyond the storage quota.
+    fn put_value(&self, tenant: &str, key: &str, value: &[u8], expires_at_ms: Option<u64>, now_ms: u64) -> Result<()>;
+    /// Puts only if what is there is still `expected`; it expires when that would have. False: something else is there.
+    fn swap_value(&self, tenant: &str, key: &str, expected: Option<&[u8]>, value: &[u8], now_ms: u64) -> Result<bool>;
+    fn delete_value(&self, tenant: &str, key: &str) -> Result<()>;
+    /// Keys that begin so, in order of their bytes, after this one; [`KEYS_PAGE_MAX`](crate::KEYS_PAGE_MAX) at most.
+    fn keys(&self, tenant: &str, prefix: &str, after: &str, now_ms: u64) -> Result<Vec<String>>;
 
     /// The text is shown this once.
     fn create_token(&self, by: &By, scope: &Scope, label: &str) -> Result<(Token, TokenText)>;

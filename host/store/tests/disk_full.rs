@@ -98,7 +98,7 @@ fn on_a_small_disk(disk: &Path) {
 /// Until there is no room. Returns how many there are; the log tells as many.
 fn fill_with_secrets(store: &SqliteStore) -> usize {
     let value = SecretValue::new("x".repeat(SECRET_BYTES_MAX)).unwrap();
-    let put = |index: usize| store.put_secret(&by(4), "acme", &name(&format!("s{index}")), &value);
+    let put = |index: usize| store.put_secret(&by(4), "acme", &name(&format!("s{index}")), &value.clone().into());
     // Over and over: a disk may have room for more than there may be, and the log grows on.
     let before = store.sequence();
     let (done, error) = loop_until_error(|index| put(index % SECRETS_PER_TENANT_MAX));

@@ -86,7 +86,7 @@ fn a_folder_is_the_same_model_as_the_api() {
     assert_eq!((&desk.called, desk.ring, &desk.config["greeting"]), (&exact("+912261234567"), true, &"hi".into()));
     assert_eq!(desk.fallback, Some(Fallback::Prompt(name("sorry"))));
     assert_eq!(tenant.bots.keys().map(|bot| &**bot).collect::<Vec<_>>(), ["echo", "menu"]);
-    assert_eq!(tenant.secrets[&name("key")].reveal(), "horse");
+    assert_eq!(tenant.secrets[&name("key")].value.reveal(), "horse");
 }
 
 #[test]
@@ -250,12 +250,13 @@ fn a_tenant_belongs_to_one_source_and_the_refusal_names_the_file() {
     let value = SecretValue::new("x").unwrap();
     let desk = route("desk", exact("1"), "menu");
     let before = store.sequence();
-    let refusals: [Result<()>; 10] = [
+    let refusals: [Result<()>; 11] = [
         store.set_quotas(&by(2), "acme", Quotas::default()).map(drop),
         store.delete_tenant(&by(2), "acme"),
         store.put_route(&by(2), "acme", &desk, Overlap::Allowed),
         store.delete_route(&by(2), "acme", "desk"),
-        store.put_secret(&by(2), "acme", &name("key"), &value),
+        store.put_secret(&by(2), "acme", &name("key"), &value.into()),
+        store.set_egress(&by(2), "acme", &[]).map(drop),
         store.delete_secret(&by(2), "acme", "key"),
         store.upload(&by(2), "acme", &name("menu"), b"2", "0.1.0").map(drop),
         store.activate(&by(2), "acme", "menu", &to(digest)).map(drop),

@@ -1,4 +1,5 @@
-//! kill -9 at random moments of uploads, activations and deletions: each plugin is the complete old or the complete new one.
+//! kill -9 at random moments of uploads, activations and deletions: each plugin is the complete old or the complete new one, and
+//! what bots keep is what was answered last, or one more.
 //!
 //! `PATCHBAY_KILL9_RUNS` says how often (30), `PATCHBAY_KILL9_SEED` with which moments. A kill leaves what the system
 //! had taken to its cache; that a loss of power leaves it too is for fsync and SQLite's synchronous=FULL, and not seen here.
@@ -20,6 +21,8 @@ use store::*;
 /// Set: this process is the one to be killed, and this its data folder.
 const CHILD: &str = "PATCHBAY_KILL9_CHILD";
 const PLUGINS: [&str; 3] = ["echo", "menu", "agent"];
+/// A key that is counted up.
+const COUNT: &str = "count";
 /// From the child's first word to its end.
 const LIFE_MS_MAX: u64 = 120;
 
@@ -110,6 +113,7 @@ fn check(data: &Data, answered: &mut BTreeMap<String, u64>, when: &str) -> usize
         in_use.extend(digests.inspect(|digest| drop(store.component(digest).expect(when))));
         check_audit(&store, &plugin, when);
     }
+    check_count(&store, answered, when);
     in_use.sort();
     let files: Vec<String> = in_use.iter().map(|digest| format!("{digest}.wasm")).collect();
     assert_eq!(data.components(), files, "{when}");
@@ -121,6 +125,19 @@ fn check(data: &Data, answered: &mut BTreeMap<String, u64>, when: &str) -> usize
         database.query_one("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0)).unwrap();
     assert_eq!((sound.as_str(), orphans), ("ok", 0), "{when}");
     collected
+}
+
+/// The number that is kept under a key, and what it counts for.
+fn check_count(store: &SqliteStore, answered: &mut BTreeMap<String, u64>, when: &str) {
+    let kept = store.value("acme", COUNT, 1).unwrap();
+    let count = kept.as_ref().map_or(0, |kept| std::str::from_utf8(kept).unwrap().parse().unwrap());
+    let before = answered.get(COUNT).copied().unwrap_or(0);
+    assert!((before..=before + 1).contains(&count), "{when}: {before} answered, {count} kept");
+    answered.insert(COUNT.to_owned(), count);
+    let versions: u64 =
+        PLUGINS.iter().flat_map(|name| store.versions("acme", name).unwrap_or_default()).map(|v| v.bytes).sum();
+    let pair = kept.map_or(0, |kept| COUNT.len() + kept.len() + PAIR_BYTES) as u64;
+    assert_eq!(store.usage("acme").unwrap().storage_bytes, versions + pair, "{when}");
 }
 
 /// The log tells every activation, the last one as it is, and no more uploads and deletions than there were.
@@ -144,6 +161,11 @@ fn live_until_killed(data: &Path) -> ! {
     let store = SqliteStore::open(data, Settings::default()).expect("the child opens the store");
     say("ready");
     std::thread::scope(|scope| {
+        scope.spawn(|| {
+            loop {
+                count_up(&store);
+            }
+        });
         for plugin in PLUGINS {
             let store = &store;
             scope.spawn(move || {
@@ -154,6 +176,13 @@ fn live_until_killed(data: &Path) -> ! {
         }
     });
     unreachable!("the threads never end")
+}
+
+fn count_up(store: &SqliteStore) {
+    let before = store.value("acme", COUNT, 1).unwrap();
+    let next = before.as_ref().map_or(0, |kept| std::str::from_utf8(kept).unwrap().parse::<u64>().unwrap()) + 1;
+    assert!(store.swap_value("acme", COUNT, before.as_deref(), next.to_string().as_bytes(), 1).unwrap());
+    say(&format!("{COUNT} {next}"));
 }
 
 fn next_build(store: &SqliteStore, plugin: &str) {

@@ -44,7 +44,9 @@ fn folder(random: &mut SmallRng, tenant: &str) -> FolderTenant {
         quotas: Quotas::default(),
         live: Live::default(),
         routes,
-        secrets: [(name("key"), SecretValue::new("x").unwrap())].into(),
+        egress: Vec::new(),
+        secrets: [(name("key"), FolderSecret { value: SecretValue::new("x").unwrap(), scope: SecretScope::default() })]
+            .into(),
         bots,
     }
 }
@@ -69,7 +71,7 @@ fn step(store: &SqliteStore, random: &mut SmallRng, at_ms: u64) -> Result<()> {
             Overlap::Allowed,
         ),
         4 => store.delete_route(by, tenant, any(random, &["x", "y"])),
-        5 => store.put_secret(by, tenant, &name("key"), &SecretValue::new("x")?),
+        5 => store.put_secret(by, tenant, &name("key"), &SecretValue::new("x")?.into()),
         6 => store.delete_secret(by, tenant, "key"),
         7 => store.create_token(by, &Scope::Read(name(tenant)), "").map(drop),
         8 => {

@@ -141,7 +141,7 @@ fn a_secret_goes_in_and_never_comes_out_by_a_list_a_log_or_the_disk() {
     let store = data.open();
     tenant(&store, "acme");
     let value = SecretValue::new(VALUE).unwrap();
-    store.put_secret(&by(3), "acme", &name("key"), &value).unwrap();
+    store.put_secret(&by(3), "acme", &name("key"), &value.clone().into()).unwrap();
     let listed = store.secrets("acme").unwrap();
     assert_eq!((&*listed[0].name, listed[0].changed_at_ms), ("key", 3));
     let shown = format!("{listed:?} {value:?} {:?}", store.audit(None, None, 100).unwrap());
@@ -163,7 +163,7 @@ fn a_sealed_secret_that_is_moved_to_another_tenant_does_not_open() {
     let store = data.open();
     for owner in ["acme", "rival"] {
         tenant(&store, owner);
-        store.put_secret(&by(3), owner, &name("key"), &SecretValue::new(owner).unwrap()).unwrap();
+        store.put_secret(&by(3), owner, &name("key"), &SecretValue::new(owner).unwrap().into()).unwrap();
     }
     drop(store);
     let database = rusqlite::Connection::open(data.data().join("patchbay.db")).unwrap();
@@ -186,7 +186,68 @@ fn secrets_are_neither_empty_nor_long() {
     tenant(&store, "acme");
     // By way of serde the length is looked at when it is put.
     let empty: SecretValue = serde_json::from_value(json!("")).unwrap();
-    assert!(matches!(store.put_secret(&by(1), "acme", &name("key"), &empty), Err(Error::Invalid(_))));
+    assert!(matches!(store.put_secret(&by(1), "acme", &name("key"), &empty.into()), Err(Error::Invalid(_))));
+}
+
+#[test]
+fn where_a_secret_may_go_is_changed_by_who_may_and_by_nobody_else() {
+    let data = Data::new();
+    let store = data.open();
+    tenant(&store, "acme");
+    let scope = |host: &str| SecretScope { hosts: vec![host.into()], header: "Authorization".into() };
+    let put = |value: Option<&str>, scope: Option<SecretScope>, may_rescope| {
+        let value = value.map(|value| SecretValue::new(value).unwrap());
+        store.put_secret(&by(3), "acme", &name("key"), &SecretChange { value, scope, may_rescope })
+    };
+    let now = || {
+        let secret = store.secrets("acme").unwrap().remove(0);
+        (secret.scope, store.reveal_secret("acme", "key").unwrap().reveal().to_owned())
+    };
+    let none = put(None, Some(scope("a.example:443")), true);
+    assert!(matches!(none, Err(Error::NotFound { what: "secret", .. })), "{none:?}");
+    put(Some("one"), Some(scope("a.example:443")), false).unwrap();
+    // Another value, its scope as it is or not named.
+    put(Some("two"), None, false).unwrap();
+    put(Some("three"), Some(scope("a.example:443")), false).unwrap();
+    assert_eq!(now(), (scope("a.example:443"), "three".into()));
+    let before = store.sequence();
+    for wider in
+        [scope("*.example:443"), SecretScope::default(), SecretScope { header: "X".into(), ..scope("a.example:443") }]
+    {
+        for value in [None, Some("four")] {
+            let refused = put(value, Some(wider.clone()), false);
+            assert!(matches!(refused, Err(Error::ScopeOfSecret { .. })), "{wider:?}: {refused:?}");
+        }
+    }
+    put(None, Some(scope("a.example:443")), true).unwrap();
+    assert_eq!((now(), store.sequence()), ((scope("a.example:443"), "three".into()), before), "nothing was changed");
+    put(None, Some(scope("b.example:443")), true).unwrap();
+    assert_eq!(now(), (scope("b.example:443"), "three".into()));
+    let told = store.audit(Some("acme"), None, 1).unwrap().remove(0);
+    assert_eq!(told.detail["hosts"], json!(["b.example:443"]), "{told:?}");
+    for wrong in [
+        SecretScope { hosts: vec!["a.example:443".into(); HOSTS_PER_SECRET_MAX + 1], header: "A".into() },
+        SecretScope { hosts: vec!["x".repeat(HOST_BYTES_MAX + 1)], header: "A".into() },
+        SecretScope { hosts: vec![], header: "two words".into() },
+    ] {
+        let refused = put(None, Some(wrong), true);
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn what_a_tenant_wants_to_reach_is_kept_and_a_list_without_end_is_not() {
+    let data = Data::new();
+    tenant(&data.open(), "acme");
+    let wanted = vec!["api.example.com:443".to_owned()];
+    data.open().set_egress(&by(2), "acme", &wanted).unwrap();
+    let store = data.open();
+    assert_eq!(store.tenant("acme").unwrap().egress, wanted);
+    let before = store.sequence();
+    store.set_egress(&by(2), "acme", &wanted).unwrap();
+    let many = vec!["a.example:443".to_owned(); EGRESS_PER_TENANT_MAX + 1];
+    assert!(matches!(store.set_egress(&by(2), "acme", &many), Err(Error::Invalid(_))));
+    assert_eq!(store.sequence(), before);
 }
 
 #[test]

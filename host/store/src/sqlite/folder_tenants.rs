@@ -20,7 +20,8 @@ pub fn digests(tenant: &FolderTenant) -> BTreeSet<Digest> {
 /// What was changed, which may be nothing. The files of its components are there.
 pub fn put(transaction: &Transaction<'_>, by: &By, key: &HostKey, folder: &FolderTenant) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    let tenant = put_tenant(transaction, by, folder, &mut entries)?;
+    let mut tenant = put_tenant(transaction, by, folder, &mut entries)?;
+    entries.extend(tenants::set_egress(transaction, &mut tenant, &folder.egress)?);
     put_secrets(transaction, by, key, folder, &mut entries)?;
     // Routes go before the plugins that they name, and all that differ before any new one: two may have swapped their numbers.
     let before = routes::list(transaction, &folder.name)?;
@@ -73,11 +74,11 @@ fn put_secrets(
     for name in before.iter().filter(|name| !folder.secrets.contains_key(*name)) {
         entries.push(tenants::delete_secret(transaction, tenant, name)?);
     }
-    for (name, value) in &folder.secrets {
-        let is_known = before.contains(name) && tenants::reveal_secret(transaction, key, tenant, name)? == *value;
-        if !is_known {
-            entries.push(tenants::put_secret(transaction, by, key, tenant, name, value)?);
-        }
+    for (name, secret) in &folder.secrets {
+        let is_known = before.contains(name) && tenants::reveal_secret(transaction, key, tenant, name)? == secret.value;
+        let value = (!is_known).then(|| secret.value.clone());
+        let change = SecretChange { value, scope: Some(secret.scope.clone()), may_rescope: true };
+        entries.extend(tenants::put_secret(transaction, by, key, (tenant, name), &change)?);
     }
     Ok(())
 }

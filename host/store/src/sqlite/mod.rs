@@ -3,6 +3,7 @@
 //! Why these settings, and how secrets are kept: docs/decisions/store.md.
 
 mod folder_tenants;
+mod pairs;
 mod plugins;
 mod routes;
 mod schema;
@@ -29,7 +30,7 @@ use crate::name::Digest;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest value or statement.
-const VALUE_BYTES_MAX: i32 = 4 << 20;
+const SQL_BYTES_MAX: i32 = 4 << 20;
 const PAGE_BYTES: u64 = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +159,15 @@ impl SqliteStore {
         Ok(outcome)
     }
 
+    /// One transaction that is no business of the audit log. What it has done is kept, whatever it returns.
+    fn keep<T>(&self, verb: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let outcome = verb(&transaction);
+        let kept = transaction.commit();
+        outcome.and_then(|outcome| kept.map(|()| outcome).map_err(Error::from))
+    }
+
     /// A look at one moment's state.
     fn look<T>(&self, verb: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let mut connection = self.connection();
@@ -197,7 +207,7 @@ fn lock(data: &Path) -> Result<File> {
 
 fn configure(connection: &Connection, settings: &Settings) -> Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, SQL_BYTES_MAX)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;

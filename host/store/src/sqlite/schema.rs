@@ -7,7 +7,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result};
 
 /// Step n leads from schema n to n + 1.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE meta (
         key TEXT PRIMARY KEY,
         value BLOB NOT NULL
@@ -97,7 +98,38 @@ const STEPS: &[&str] = &["
         detail TEXT NOT NULL
     ) STRICT;
     CREATE INDEX audit_by_tenant ON audit (tenant, sequence);
-"];
+",
+    "
+    -- JSON lists of host:port.
+    ALTER TABLE tenants ADD COLUMN egress TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE secrets ADD COLUMN hosts TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE secrets ADD COLUMN header TEXT NOT NULL DEFAULT '';
+    -- How many pairs there are and what they count for; the triggers keep both.
+    ALTER TABLE tenants ADD COLUMN pairs INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE tenants ADD COLUMN pair_bytes INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE pairs (
+        tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE,
+        -- Bytes, so that their order is that of the keys.
+        key BLOB NOT NULL,
+        value BLOB NOT NULL,
+        -- NULL: never.
+        expires_at_ms INTEGER,
+        PRIMARY KEY (tenant, key)
+    ) STRICT;
+    CREATE INDEX pairs_that_expire ON pairs (tenant, expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+    CREATE TRIGGER pair_inserted AFTER INSERT ON pairs BEGIN
+        UPDATE tenants SET pairs = pairs + 1, pair_bytes = pair_bytes + length(new.key) + length(new.value) + 64
+        WHERE name = new.tenant;
+    END;
+    CREATE TRIGGER pair_updated AFTER UPDATE OF value ON pairs BEGIN
+        UPDATE tenants SET pair_bytes = pair_bytes + length(new.value) - length(old.value) WHERE name = new.tenant;
+    END;
+    CREATE TRIGGER pair_deleted AFTER DELETE ON pairs BEGIN
+        UPDATE tenants SET pairs = pairs - 1, pair_bytes = pair_bytes - length(old.key) - length(old.value) - 64
+        WHERE name = old.tenant;
+    END;
+",
+];
 
 /// Brings a database up to date. True: it was empty. Errors: a newer patchbay wrote it; nothing is changed then.
 pub fn migrate(connection: &mut Connection, file: &Path) -> Result<bool> {

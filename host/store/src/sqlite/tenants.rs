@@ -34,7 +34,8 @@ pub fn create(
         (&**name, file, to_json(quotas)?, by.at_ms),
     )?;
     let entry = Entry::new(name, Action::CreateTenant, &**name);
-    Ok((Tenant { name: name.clone(), source, quotas: *quotas, created_at_ms: by.at_ms }, entry))
+    let tenant = Tenant { name: name.clone(), source, quotas: *quotas, egress: Vec::new(), created_at_ms: by.at_ms };
+    Ok((tenant, entry))
 }
 
 /// None: they are so already.
@@ -49,6 +50,22 @@ pub fn set_quotas(connection: &Transaction<'_>, tenant: &mut Tenant, quotas: &Qu
         .detail("before", value(&tenant.quotas))
         .detail("after", value(quotas));
     tenant.quotas = *quotas;
+    Ok(Some(entry))
+}
+
+/// None: it is so already.
+pub fn set_egress(connection: &Transaction<'_>, tenant: &mut Tenant, egress: &[String]) -> Result<Option<Entry>> {
+    let mut problems = Problems::default();
+    check_hosts("egress", egress, EGRESS_PER_TENANT_MAX, &mut problems);
+    problems.none()?;
+    if tenant.egress == egress {
+        return Ok(None);
+    }
+    connection.execute("UPDATE tenants SET egress = ?2 WHERE name = ?1", (&*tenant.name, to_json(&egress)?))?;
+    let entry = Entry::new(&tenant.name, Action::SetEgress, &*tenant.name)
+        .detail("before", tenant.egress.as_slice())
+        .detail("after", egress);
+    tenant.egress = egress.to_vec();
     Ok(Some(entry))
 }
 
@@ -91,6 +108,7 @@ fn tenant_of(row: &Row<'_>) -> Result<Tenant> {
         name: parsed(row, "name")?,
         source: file.map_or(Source::Api, Source::Folder),
         quotas: json(row, "quotas")?,
+        egress: json(row, "egress")?,
         created_at_ms: row.get("created_at_ms")?,
     })
 }
@@ -106,18 +124,56 @@ pub fn usage(connection: &Connection, tenant: &str) -> Result<Usage> {
 
 /// A component under two names of one tenant counts once.
 pub fn storage_bytes(connection: &Connection, tenant: &str) -> Result<u64> {
-    let query = "SELECT coalesce(sum(bytes), 0) FROM (SELECT DISTINCT digest, bytes FROM versions WHERE tenant = ?1)";
-    count(connection, query, [tenant])
+    let versions =
+        "SELECT coalesce(sum(bytes), 0) FROM (SELECT DISTINCT digest, bytes FROM versions WHERE tenant = ?1)";
+    let pairs = count(connection, "SELECT pair_bytes FROM tenants WHERE name = ?1", [tenant])?;
+    Ok(count(connection, versions, [tenant])?.saturating_add(pairs))
 }
 
+/// None: it is so already.
 pub fn put_secret(
     connection: &Transaction<'_>,
     by: &By,
     key: &HostKey,
-    tenant: &str,
-    name: &Name,
+    (tenant, name): (&str, &Name),
+    change: &SecretChange,
+) -> Result<Option<Entry>> {
+    let mut problems = Problems::default();
+    change.scope.iter().for_each(|scope| scope.check("", &mut problems));
+    problems.none()?;
+    let known = secrets(connection, tenant)?.into_iter().find(|secret| secret.name == *name);
+    let scope = match (&known, &change.scope) {
+        (Some(known), Some(new)) if known.scope != *new && !change.may_rescope => {
+            return Err(Error::ScopeOfSecret { name: name.to_string() });
+        }
+        (Some(known), None) => known.scope.clone(),
+        (_, scope) => scope.clone().unwrap_or_default(),
+    };
+    let rescoped = known.as_ref().is_none_or(|known| known.scope != scope);
+    let mut entry = Entry::new(tenant, Action::PutSecret, &**name);
+    if rescoped {
+        entry = entry.detail("hosts", scope.hosts.as_slice()).detail("header", scope.header.as_str());
+    }
+    match (&change.value, known) {
+        (Some(value), _) => seal_secret(connection, by, key, (tenant, name), value)?,
+        (None, None) => return Err(Error::not_found("secret", &**name)),
+        (None, Some(_)) if !rescoped => return Ok(None),
+        (None, Some(_)) => {}
+    }
+    connection.execute(
+        "UPDATE secrets SET hosts = ?3, header = ?4, changed_at_ms = ?5, changed_by = ?6 WHERE tenant = ?1 AND name = ?2",
+        (tenant, &**name, to_json(&scope.hosts)?, &scope.header, by.at_ms, who(by)),
+    )?;
+    Ok(Some(entry))
+}
+
+fn seal_secret(
+    connection: &Transaction<'_>,
+    by: &By,
+    key: &HostKey,
+    (tenant, name): (&str, &Name),
     value: &SecretValue,
-) -> Result<Entry> {
+) -> Result<()> {
     value.check()?;
     let others = "SELECT count(*) FROM secrets WHERE tenant = ?1 AND name <> ?2";
     if count(connection, others, (tenant, &**name))? >= SECRETS_PER_TENANT_MAX as u64 {
@@ -128,7 +184,7 @@ pub fn put_secret(
         "INSERT OR REPLACE INTO secrets (tenant, name, sealed, changed_at_ms, changed_by) VALUES (?1, ?2, ?3, ?4, ?5)",
         (tenant, &**name, sealed, by.at_ms, who(by)),
     )?;
-    Ok(Entry::new(tenant, Action::PutSecret, &**name))
+    Ok(())
 }
 
 pub fn delete_secret(connection: &Transaction<'_>, tenant: &str, name: &str) -> Result<Entry> {
@@ -143,6 +199,7 @@ pub fn secrets(connection: &Connection, tenant: &str) -> Result<Vec<Secret>> {
     all(connection, "SELECT * FROM secrets WHERE tenant = ?1 ORDER BY name", [tenant], |row| {
         Ok(Secret {
             name: parsed(row, "name")?,
+            scope: SecretScope { hosts: json(row, "hosts")?, header: row.get("header")? },
             changed_at_ms: row.get("changed_at_ms")?,
             changed_by: row.get("changed_by")?,
         })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{SqliteStore, all, audit, count, entry_of, folder_tenants, plugins, routes, tenants, tokens};
+use super::{SqliteStore, all, audit, count, entry_of, folder_tenants, pairs, plugins, routes, tenants, tokens};
 use crate::bounds::AUDIT_PAGE_MAX;
 use crate::error::{Error, Result};
 use crate::folder::FolderTenant;
@@ -25,6 +25,14 @@ impl Store for SqliteStore {
         self.change(by, |transaction| {
             let mut tenant = tenants::of_api(transaction, tenant)?;
             let entry = tenants::set_quotas(transaction, &mut tenant, &quotas)?;
+            Ok((tenant, entry.into_iter().collect()))
+        })
+    }
+
+    fn set_egress(&self, by: &By, tenant: &str, egress: &[String]) -> Result<Tenant> {
+        self.change(by, |transaction| {
+            let mut tenant = tenants::of_api(transaction, tenant)?;
+            let entry = tenants::set_egress(transaction, &mut tenant, egress)?;
             Ok((tenant, entry.into_iter().collect()))
         })
     }
@@ -70,10 +78,11 @@ impl Store for SqliteStore {
         self.look(|connection| routes::list(connection, tenant))
     }
 
-    fn put_secret(&self, by: &By, tenant: &str, name: &Name, value: &SecretValue) -> Result<()> {
+    fn put_secret(&self, by: &By, tenant: &str, name: &Name, change: &SecretChange) -> Result<()> {
         self.change(by, |transaction| {
             tenants::of_api(transaction, tenant)?;
-            Ok(((), vec![tenants::put_secret(transaction, by, &self.key, tenant, name, value)?]))
+            let entry = tenants::put_secret(transaction, by, &self.key, (tenant, name), change)?;
+            Ok(((), entry.into_iter().collect()))
         })
     }
 
@@ -90,6 +99,39 @@ impl Store for SqliteStore {
 
     fn reveal_secret(&self, tenant: &str, name: &str) -> Result<SecretValue> {
         self.look(|connection| tenants::reveal_secret(connection, &self.key, tenant, name))
+    }
+
+    fn value(&self, tenant: &str, key: &str, now_ms: u64) -> Result<Option<Vec<u8>>> {
+        self.look(|connection| Ok(pairs::get(connection, tenant, key, now_ms)?.map(|found| found.value)))
+    }
+
+    fn put_value(&self, tenant: &str, key: &str, value: &[u8], expires_at_ms: Option<u64>, now_ms: u64) -> Result<()> {
+        let database_bytes_max = self.settings.database_bytes_max;
+        self.keep(|transaction| {
+            let pair = pairs::Pair { tenant, key, value, expires_at_ms };
+            pairs::put(transaction, &pair, now_ms, database_bytes_max)
+        })
+    }
+
+    fn swap_value(&self, tenant: &str, key: &str, expected: Option<&[u8]>, value: &[u8], now_ms: u64) -> Result<bool> {
+        let database_bytes_max = self.settings.database_bytes_max;
+        self.keep(|transaction| {
+            let found = pairs::get(transaction, tenant, key, now_ms)?;
+            if found.as_ref().map(|found| found.value.as_slice()) != expected {
+                return Ok(false);
+            }
+            let expires_at_ms = found.and_then(|found| found.expires_at_ms);
+            let pair = pairs::Pair { tenant, key, value, expires_at_ms };
+            pairs::put(transaction, &pair, now_ms, database_bytes_max).map(|()| true)
+        })
+    }
+
+    fn delete_value(&self, tenant: &str, key: &str) -> Result<()> {
+        self.keep(|transaction| pairs::delete(transaction, tenant, key))
+    }
+
+    fn keys(&self, tenant: &str, prefix: &str, after: &str, now_ms: u64) -> Result<Vec<String>> {
+        self.look(|connection| pairs::keys(connection, tenant, (prefix, after), now_ms))
     }
 
     fn create_token(&self, by: &By, scope: &Scope, label: &str) -> Result<(Token, TokenText)> {
