@@ -23,7 +23,7 @@ use media::{Codec, LegEvent, LegStats, Negotiated};
 use crate::cause::{By, Cause};
 use crate::routing::{Route, Routing};
 use crate::settings::{Tenant, WallClock};
-use crate::summary::Summary;
+use crate::summary::{BargeIns, Summary};
 
 /// The host's number of a call: that of its dialog. Never reused.
 pub type CallId = sip::DialogId;
@@ -420,6 +420,7 @@ pub struct BotStats {
     pub moves: u64,
     /// Times that the bot began to use more CPU than its quota.
     pub cpu_quota_breaches: u64,
+    pub barge_ins: BargeIns,
     pub log_lines_dropped: u64,
 }
 

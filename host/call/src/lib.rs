@@ -37,5 +37,5 @@ pub use ladder::{Direction, Ladder};
 pub use record::call_name;
 pub use routing::{Called, Fallback, Route, Routing, called_number, called_uri};
 pub use settings::{Limits, Settings, Tenant, Trunk, WallClock};
-pub use summary::{BotRecord, MediaRecord, Summary, mask_numbers};
+pub use summary::{BargeInTimes, BargeIns, BotRecord, MediaRecord, Summary, mask_numbers};
 pub use view::CallView;

@@ -193,6 +193,7 @@ fn bot_record(bot: &BotStats) -> BotRecord {
         restarts: bot.restarts,
         moves: bot.moves,
         cpu_quota_breaches: bot.cpu_quota_breaches,
+        barge_ins: bot.barge_ins,
     }
 }
 

@@ -99,6 +99,45 @@ pub struct BotRecord {
     pub restarts: u64,
     pub moves: u64,
     pub cpu_quota_breaches: u64,
+    pub barge_ins: BargeIns,
+}
+
+/// Times that the caller cut the bot off, and the one after which the bot was heard longest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BargeIns {
+    pub count: u64,
+    pub worst: Option<BargeInTimes>,
+}
+
+impl BargeIns {
+    pub fn note(&mut self, times: BargeInTimes) {
+        self.count += 1;
+        self.worst = self.worst.into_iter().chain([times]).max_by_key(|times| times.stop_ms);
+    }
+}
+
+/// From the first packet with the caller's voice in to the last packet with the bot's sound out, and what that was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BargeInTimes {
+    /// All of it.
+    pub stop_ms: u32,
+    /// What packets waited to be played in order.
+    pub jitter_buffer_ms: u32,
+    /// Until the voice was known for one.
+    pub detector_ms: u32,
+    /// What the bot's policy waited.
+    pub policy_ms: u32,
+    /// What a bot has from a frame to the packet that leaves after it.
+    pub budget_ms: u32,
+    /// The packet less that the last one with sound left before, and more if the host was late.
+    pub rest_ms: i32,
+}
+
+impl BargeInTimes {
+    pub fn new(jitter_buffer_ms: u32, detector_ms: u32, policy_ms: u32, budget_ms: u32, rest_ms: i32) -> Self {
+        let stop_ms = (jitter_buffer_ms + detector_ms + policy_ms + budget_ms).saturating_add_signed(rest_ms);
+        Self { stop_ms, jitter_buffer_ms, detector_ms, policy_ms, budget_ms, rest_ms }
+    }
 }
 
 const HIDDEN: &str = "hidden";

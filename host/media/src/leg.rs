@@ -215,6 +215,11 @@ impl Leg {
         Frame { tick, kind }
     }
 
+    /// Between the arrival of the fastest packet and its playing, now: how deep the jitter buffer is.
+    pub fn playout_delay_ms(&self) -> u32 {
+        self.receive.sound.stats.playout_delay_ms
+    }
+
     fn held(&self) -> bool {
         self.negotiated.held || !self.receiving()
     }

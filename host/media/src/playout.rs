@@ -138,6 +138,11 @@ impl PlayoutWriter {
         self.shared.paused.store(false, Ordering::Release);
     }
 
+    /// All below this position is cleared, or about to be.
+    pub fn cleared_to(&self) -> u64 {
+        self.shared.clear_to.load(Ordering::Relaxed)
+    }
+
     pub fn is_paused(&self) -> bool {
         self.shared.paused.load(Ordering::Relaxed)
     }

@@ -1,6 +1,6 @@
 //! How much like a voice 20 ms of sound are: the network of the crate `earshot`, brought to a telephone's rate.
 
-use crate::FRAME_SAMPLES;
+use crate::{FRAME_SAMPLES, FrameKind};
 
 /// What the network takes in one step: 16 ms at 16 kHz.
 const STEP_SAMPLES: usize = 256;
@@ -37,6 +37,14 @@ impl Detector {
             wide: [0; STEP_SAMPLES + WIDE_SAMPLES],
             waiting: 0,
             last: 0,
+        }
+    }
+
+    /// The score of a frame; of silence that was made here it is not asked.
+    pub fn frame(&mut self, kind: FrameKind, samples: &[i16; FRAME_SAMPLES]) -> f32 {
+        match kind {
+            FrameKind::Audio | FrameKind::Concealed => self.score(samples),
+            FrameKind::Absent | FrameKind::Held => 0.0,
         }
     }
 

@@ -19,7 +19,7 @@ pub use speech::{Heard, Speech, SpeechEvent, SpeechRules};
 
 use crate::{FRAME_SAMPLES, FrameKind};
 
-/// The whole ear: frames in, speech out. About 10 KiB.
+/// Frames in, speech out. About 10 KiB. Whoever judges the same sound by several rules takes one `Detector` and several `Speech`.
 pub struct VoiceActivity {
     detector: Detector,
     speech: Speech,
@@ -38,10 +38,7 @@ impl VoiceActivity {
     /// Listens to the next frame. Ticks only grow; what is skipped was silence.
     /// Cost: 15 us, most of it the detector's; a quiet line, and silence that was made here (absent, held), cost next to nothing.
     pub fn frame(&mut self, tick: u64, kind: FrameKind, samples: &[i16; FRAME_SAMPLES]) -> Heard {
-        let score = match kind {
-            FrameKind::Audio | FrameKind::Concealed => self.detector.score(samples),
-            FrameKind::Absent | FrameKind::Held => 0.0,
-        };
+        let score = self.detector.frame(kind, samples);
         self.speech.frame(tick, kind, score)
     }
 }

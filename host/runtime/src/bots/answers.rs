@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use plugin::{Outcome, Written};
+use tokio::sync::mpsc;
 
+use super::ear::{ListenRules, Utterance};
 use super::operations::{Affairs, Full, Over};
 
 /// Of one call. A clone is the same.
@@ -56,6 +58,16 @@ impl Answers {
     /// All sound of an utterance is in the queue. The bot is told when it has left, or was cleared; the operation ends with that.
     pub fn spoken(&self, id: u64) -> Result<(), Over> {
         self.operations.lock().spoken(id)
+    }
+
+    /// Hears what the caller says, utterance by utterance, from the bot's next turn on. Whoever listened before hears no more.
+    /// The receiver ends with the call, and with [`Answers::unlisten`]; a bot that moves or restarts does not end it.
+    pub fn listen(&self, rules: ListenRules) -> mpsc::Receiver<Utterance> {
+        self.operations.lock().listen(rules)
+    }
+
+    pub fn unlisten(&self) {
+        self.operations.lock().unlisten();
     }
 
     /// Sound that waits in the queue, in ms.

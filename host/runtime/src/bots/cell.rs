@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use plugin::{Fault, Instance, Plugin};
 
-use call::{BotAct, BotStats};
+use call::{BargeInTimes, BotAct, BotStats};
 
+use super::ear::{Ear};
 use super::fallback::Prompt;
 use super::lane::lock;
 use super::lives::{Restarts, Saves};
 use super::moves::{Frozen, Incoming};
-use super::operations::{Affairs, Operations, Quiet, Task};
+use super::operations::{Affairs, Operations, Quiet, Rest, Task};
 use super::quota::CpuQuota;
 use super::rings::BotEnds;
 
@@ -34,6 +35,8 @@ pub enum Report {
     /// The bot is gone, and why.
     Faulted(String),
     FallbackPlayed,
+    /// The caller cut the bot off.
+    BargedIn(BargeInTimes),
     /// A new instance is to go on from the last save, after so long.
     Fell {
         after: Duration,
@@ -111,6 +114,8 @@ pub struct Bot {
     pub(super) ends: BotEnds,
     /// As the last turn left its operations; holds until somebody stirs them.
     pub(super) quiet: Option<Quiet>,
+    /// If anybody wants to know what the caller says.
+    pub(super) ear: Option<Box<Ear>>,
     pub(super) answered_at: Option<Instant>,
     pub(super) pace: Pace,
     /// The instance before this one, for a second after a move.
@@ -152,6 +157,7 @@ impl BotCell {
             operations,
             ends,
             quiet: None,
+            ear: None,
             answered_at: None,
             pace,
             frozen: None,
@@ -264,6 +270,7 @@ impl Bot {
     /// The instance goes; what it used stays on record.
     pub(super) fn dismiss(&mut self, tell: Tell) {
         self.ends.shared.wants_frames.store(false, Ordering::Relaxed);
+        self.cover_ear();
         if let Running::Bot(instance) = std::mem::replace(&mut self.running, Running::Gone) {
             self.discard(instance, tell);
         }
@@ -324,7 +331,7 @@ impl Bot {
     fn take_turn(&mut self, now: Instant, turn: Turn, tell: Tell) {
         match &mut self.running {
             Running::Waiting | Running::Gone => return,
-            Running::Down(_) => return self.stay_down(tell),
+            Running::Down(_) => return self.stay_down(now, tell),
             #[cfg(feature = "native-bot")]
             Running::Native => {
                 self.echo(now);
@@ -341,7 +348,8 @@ impl Bot {
         }
         self.thaw(now, tell);
         let (measured_before, frames_before) = (self.measured_time(), self.stats.frames);
-        let outcome = self.take_digits().and_then(|()| self.run_guest(now, turn).map_err(Ended::Fault));
+        let heard = self.take_digits().and_then(|()| self.hear(now, tell));
+        let outcome = heard.and_then(|()| self.run_guest(now, turn).map_err(Ended::Fault));
         let measured = self.measured_time().saturating_sub(measured_before);
         self.used = measured;
         let frames = u32::try_from(self.stats.frames - frames_before).unwrap_or(u32::MAX);
@@ -401,9 +409,12 @@ impl Bot {
             return;
         }
         self.report_acts(tell);
-        let wants_frames;
-        (wants_frames, self.quiet) = self.operations.rest();
+        let Rest { wants_frames, quiet, change } = self.operations.rest();
+        self.quiet = quiet;
         self.ends.shared.wants_frames.store(wants_frames, Ordering::Relaxed);
+        if let Some(change) = change {
+            self.attend(change);
+        }
     }
 
     fn measured_time(&self) -> Duration {

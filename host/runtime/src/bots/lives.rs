@@ -149,12 +149,14 @@ impl Bot {
         true
     }
 
-    /// A turn without an instance: digits wait for the next one, sound does not.
-    pub(super) fn stay_down(&mut self, tell: Tell) {
-        self.drop_frames();
-        if self.take_digits().is_err() {
-            self.give_up(OVERFULL.to_owned(), tell);
+    /// A turn without an instance: digits, and what the caller's voice tells, wait for the next one, sound does not.
+    pub(super) fn stay_down(&mut self, now: Instant, tell: Tell) {
+        if self.take_digits().and_then(|()| self.hear(now, tell)).is_err() {
+            return self.give_up(OVERFULL.to_owned(), tell);
         }
+        self.drop_frames();
+        let change = self.operations.look().take_change();
+        change.into_iter().for_each(|change| self.attend(change));
     }
 
     /// What the next instance is made from. None: nobody waits for one any more.

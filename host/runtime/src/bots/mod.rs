@@ -4,6 +4,7 @@
 //! |---|---|
 //! | cell, turn | one call's bot: instance, pace, what one tick of it is |
 //! | rings, slots | what passes between it and its leg |
+//! | ear | the caller's voice: who speaks, barge-in, utterances for whoever listens |
 //! | lives | saves, restarts after a fault |
 //! | moves, errands | from one generation to the next under a live call; a few at a time |
 //! | quota | guest CPU of calls and tenants |
@@ -17,6 +18,7 @@
 mod answers;
 mod bot_log;
 mod cell;
+mod ear;
 mod errands;
 mod fallback;
 mod lane;
@@ -44,11 +46,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use call::{BotAct, BotStats, CallId, StartFailure, WallClock};
+use call::{BargeInTimes, BotAct, BotStats, CallId, StartFailure, WallClock};
 use plugin::Generation;
 use tokio::sync::mpsc;
 
 pub use answers::Answers;
+#[allow(unused_imports, reason = "what a service of this host may be told")]
+pub use ear::{ListenRules, Utterance};
 pub use lane::Lane;
 #[allow(unused_imports, reason = "what a service of this host may be told")]
 pub use operations::{Full, Over};
@@ -94,6 +98,11 @@ pub enum BotPlaneEvent {
     },
     FallbackPlayed {
         call: CallId,
+    },
+    /// The caller cut the bot off.
+    BargedIn {
+        call: CallId,
+        times: BargeInTimes,
     },
     /// A new instance of the same generation took over from one that failed.
     Restarted {
@@ -216,6 +225,7 @@ impl Enlisted {
             Report::Task(Task::Cancel { id }) => return self.services.cancel(self.caller(), id),
             Report::Faulted(why) => BotPlaneEvent::Faulted { call, why },
             Report::FallbackPlayed => BotPlaneEvent::FallbackPlayed { call },
+            Report::BargedIn(times) => BotPlaneEvent::BargedIn { call, times },
             Report::Moved { generation } => {
                 self.generation.store(generation, Ordering::Release);
                 self.errands.run(Errand::Tried { bot: bot(), result: Ok(()) });

@@ -13,17 +13,20 @@ use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
 use super::bot_log::BotLog;
+use clears::Clear;
 use control::Leaving;
 use outside::Outside;
 use since::Since;
 use trial::Trial;
 use watch::Watch;
 
-pub use affairs::{Affairs, Quiet};
+pub use affairs::{Affairs, Quiet, Rest};
 pub use outside::{Full, Over, Task};
 pub use since::Queue;
+pub use watch::Change;
 
 mod affairs;
+mod clears;
 mod control;
 mod outside;
 mod since;
@@ -79,20 +82,6 @@ struct Order {
     keys: usize,
     /// Whether the bot that runs now knows of it.
     told: bool,
-}
-
-/// One clear under way: the id that the bot knows it by, and the playout's own.
-struct Clear {
-    id: u64,
-    playout_id: u64,
-}
-
-/// A clear that took effect, not told yet: what acted together with it joins it.
-struct Cut {
-    id: u64,
-    until: u64,
-    played_ms: u32,
-    dropped_marks: Vec<String>,
 }
 
 /// How far the end of the call has come.
@@ -205,39 +194,6 @@ impl Operations {
         self.events.extend(self.timers.drain(..due).map(|timer| Event::Timer { id: timer.id }));
     }
 
-    /// Clears that took effect. Those between which nothing was heard acted before one packet: they are one, told under the last id.
-    fn take_clears(&mut self) {
-        let mut untold: Option<Cut> = None;
-        while let Some(cleared) = self.playout.poll_cleared() {
-            let mut id = None;
-            while let Some(clear) = self.clears.pop_front_if(|clear| clear.playout_id <= cleared.id) {
-                id = Some(clear.id);
-            }
-            let Some(id) = id else { continue };
-            if untold.as_ref().is_some_and(|cut| cleared.cut > cut.until) {
-                self.tell_cleared(untold.take());
-            }
-            let played_ms = (cleared.played / SAMPLES_PER_MS) as u32;
-            let cut = untold.get_or_insert(Cut { id, until: cleared.until, played_ms, dropped_marks: Vec::new() });
-            (cut.id, cut.until) = (id, cleared.until);
-            // A mark set after the clear stays, also where nothing was written in between.
-            while let Some(mark) = self.marks.pop_front_if(|mark| mark.position <= cleared.until && mark.id < id) {
-                if mark.position <= cleared.cut {
-                    self.events.push_back(Event::Mark { id: mark.id, name: mark.name });
-                } else {
-                    cut.dropped_marks.push(mark.name);
-                }
-            }
-        }
-        self.tell_cleared(untold);
-    }
-
-    fn tell_cleared(&mut self, cut: Option<Cut>) {
-        if let Some(Cut { id, played_ms, dropped_marks, .. }) = cut {
-            self.events.push_back(Event::Cleared { id, played_ms, dropped_marks });
-        }
-    }
-
     /// Queues an event for the bot. Digits have a bound of their own.
     pub fn push(&mut self, event: Event) -> Result<(), Overfull> {
         match event {
@@ -251,6 +207,7 @@ impl Operations {
             }
             Event::Hangup { .. } => {
                 self.stage = self.stage.max(Stage::Over);
+                self.voice.end();
                 self.cut_utterances(|_| true);
             }
             Event::Answered => self.note_answered(),
@@ -415,20 +372,6 @@ impl Operations {
             None => self.begin_clear(id),
         }
         id
-    }
-
-    fn begin_clear(&mut self, id: u64) {
-        self.clear_queue(id);
-        self.cut_utterances(|utterance| utterance.id < id);
-    }
-
-    fn clear_queue(&mut self, id: u64) {
-        let playout_id = self.playout.clear();
-        match self.clears.back_mut() {
-            // More clears than can act before the next packet: they are one, and the last id is the one told.
-            Some(last) if last.playout_id == playout_id => last.id = id,
-            _ => self.clears.push_back(Clear { id, playout_id }),
-        }
     }
 
     pub fn playout_mark(&mut self, name: &str) -> Result<u64, HostError> {

@@ -21,6 +21,10 @@ pub struct FromCaller {
     /// When the answer's packet leaves: what comes later is late.
     pub due: Instant,
     pub kind: FrameKind,
+    /// From when it was taken from the leg until `due`.
+    pub budget_ms: u8,
+    /// How long its packets waited in the jitter buffer before.
+    pub delay_ms: u16,
     pub samples: Frame,
 }
 
@@ -54,8 +58,10 @@ pub struct Shared {
     pub answered: AtomicU64,
     /// The leg's newest tick.
     pub tick: AtomicU64,
-    /// Whether the media thread should hand over frames at all.
+    /// Whether the bot wants frames.
     pub wants_frames: AtomicBool,
+    /// Whether the host hears them itself, whatever the bot wants.
+    pub listens: AtomicBool,
     /// Digits wait, or found no room.
     pressed: AtomicBool,
     /// Digits found no room: the bot is not taking them.
@@ -102,6 +108,21 @@ pub struct MediaEnds {
 }
 
 impl MediaEnds {
+    /// Whether anybody on the bot's side takes frames.
+    pub fn is_heard(&self) -> bool {
+        self.shared.wants_frames.load(Ordering::Relaxed) || self.shared.listens.load(Ordering::Relaxed)
+    }
+
+    /// On its way to the bot's side; whether an answer is to be awaited.
+    pub fn hand_over(&mut self, frame: FromCaller) -> bool {
+        let wanted = self.shared.wants_frames.load(Ordering::Relaxed);
+        // The bot's side lets the oldest go; here the ring is full only if nobody has entered the bot for a second.
+        if self.frames.push(frame).is_err() && wanted {
+            self.shared.overruns.fetch_add(1, Ordering::Relaxed);
+        }
+        wanted
+    }
+
     /// On its way to the bot.
     pub fn press(&mut self, key: Pressed) {
         if self.digits.push(key).is_err() {

@@ -104,6 +104,8 @@ pub struct TestCall {
     operations: Arc<super::operations::Affairs>,
     /// The media thread's end of the playout queue.
     pub playout: media::PlayoutReader,
+    ear: super::ear::Ear,
+    tick: u64,
     now: std::time::Instant,
 }
 
@@ -123,7 +125,19 @@ impl TestCall {
         let call = sip::DialogId(1);
         let info = CallInfo { id: call::call_name(call), tenant: tenant.to_owned(), ..CallInfo::default() };
         let caller = Caller::new(call, &info, "bot", facts, Answers::new(&operations));
-        Self { caller, operations, playout, now }
+        Self { caller, operations, playout, ear: super::ear::Ear::default(), tick: 0, now }
+    }
+
+    /// 8 kHz mono, in whole frames; whoever listens hears it.
+    pub fn caller_says(&mut self, samples: &[i16]) {
+        for frame in samples.as_chunks::<160>().0 {
+            let change = self.operations.look().take_change();
+            change.into_iter().for_each(|change| self.ear.attend(change, &self.operations));
+            let (kind, due) = (plugin::FrameKind::Audio, self.now);
+            let frame = super::FromCaller { tick: self.tick, due, kind, budget_ms: 10, delay_ms: 0, samples: *frame };
+            self.ear.hear(&frame, self.now, &self.operations);
+            self.tick += 1;
+        }
     }
 
     /// As the bot asks for it, and the bot's turn ends: what is to be carried out reaches the services.

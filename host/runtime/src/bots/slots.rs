@@ -89,6 +89,17 @@ impl<T: Copy + Send, const N: usize> Consumer<T, N> {
         Ok(unsafe { &(*self.slots.slots[slot].get()).assume_init_ref().value })
     }
 
+    /// Shows each that waits, oldest first, and leaves them where they are.
+    pub fn look_through(&mut self, mut look: impl FnMut(&T)) {
+        let mut full = self.slots.full.load(Ordering::Acquire);
+        while full != 0 {
+            let slot = self.oldest_of(full);
+            // SAFETY: its bit is set, and stays so while `self` is borrowed.
+            look(unsafe { &(*self.slots.slots[slot].get()).assume_init_ref().value });
+            full &= !(1 << slot);
+        }
+    }
+
     /// How many wait.
     pub fn slots(&self) -> usize {
         self.slots.full.load(Ordering::Acquire).count_ones() as usize
@@ -96,12 +107,18 @@ impl<T: Copy + Send, const N: usize> Consumer<T, N> {
 
     fn oldest(&self) -> Option<usize> {
         let full = self.slots.full.load(Ordering::Acquire);
+        (full != 0).then(|| self.oldest_of(full))
+    }
+
+    /// Of slots that were seen full, one at least.
+    fn oldest_of(&self, full: u64) -> usize {
+        let first = full.trailing_zeros() as usize;
         if full.count_ones() <= 1 {
-            return (full != 0).then_some(full.trailing_zeros() as usize);
+            return first;
         }
         // SAFETY: only slots whose bit was seen set are read, by the only reader.
         let number = |slot: &usize| unsafe { (*self.slots.slots[*slot].get()).assume_init_ref().number };
-        (0..N).filter(|slot| full & (1 << slot) != 0).min_by_key(number)
+        (first..N).filter(|slot| full & (1 << slot) != 0).min_by_key(number).unwrap_or(first)
     }
 }
 
@@ -122,6 +139,9 @@ mod tests {
         // Into the slot of the first, and yet the last.
         assert_eq!(writer.push(5), Ok(()));
         assert_eq!(reader.peek(), Ok(&2));
+        let mut seen = Vec::new();
+        reader.look_through(|value| seen.push(*value));
+        assert_eq!((seen, reader.slots()), (vec![2, 3, 5], 3));
         assert_eq!([(); 4].map(|()| reader.pop()), [Ok(2), Ok(3), Ok(5), Err(Empty)]);
         let (mut writer, reader) = slots::<u8, 64>();
         assert_eq!((0..70).filter(|value| writer.push(*value).is_ok()).count(), 64);

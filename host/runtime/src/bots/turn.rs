@@ -7,7 +7,7 @@ use plugin::{Event, Fault, FrameAnswer};
 
 use super::cell::{Bot, Ended, FRAMES_WAITING_MAX, Running, Turn};
 use super::late;
-use super::rings::{FromBot, Pressed};
+use super::rings::{FromBot, FromCaller, Pressed};
 
 impl Bot {
     pub(super) fn take_digits(&mut self) -> Result<(), Ended> {
@@ -67,20 +67,29 @@ impl Bot {
 
     /// Audio from before the answer is kept, the oldest goes.
     fn keep_newest_frames(&mut self) {
-        while self.ends.frames.slots() > FRAMES_WAITING_MAX && self.ends.frames.pop().is_ok() {
+        while self.ends.frames.slots() > FRAMES_WAITING_MAX && self.next_frame().is_some() {
             self.stats.overruns += 1;
         }
     }
 
     pub(super) fn drop_frames(&mut self) {
-        while self.ends.frames.pop().is_ok() {}
+        while self.next_frame().is_some() {}
+    }
+
+    fn next_frame(&mut self) -> Option<FromCaller> {
+        let frame = self.ends.frames.pop().ok()?;
+        // Of one that has come since the turn began nothing is lost either.
+        if let Some(ear) = &mut self.ear {
+            ear.hear(&frame, Instant::now(), &self.operations);
+        }
+        Some(frame)
     }
 
     fn run_frames(&mut self, now: Instant, answered_at: Instant, turn: Turn) -> Result<(), Fault> {
         self.keep_newest_frames();
-        let Running::Bot(instance) = &mut self.running else { return Ok(()) };
         let (mut first, mut samples) = (true, [0; 160]);
-        while let Ok(frame) = self.ends.frames.pop() {
+        while let Some(frame) = self.next_frame() {
+            let Running::Bot(instance) = &mut self.running else { return Ok(()) };
             if !std::mem::take(&mut first) {
                 instance.begin_tick();
             }

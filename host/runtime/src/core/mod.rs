@@ -188,6 +188,10 @@ impl Core {
             BotPlaneEvent::Restarted { .. } | BotPlaneEvent::Moved { .. } | BotPlaneEvent::NotMoved { .. } => {
                 return self.note_bot(&event);
             }
+            BotPlaneEvent::BargedIn { call, times } => {
+                let span = self.seats.get(&call).and_then(|seat| seat.span.as_ref());
+                return self.record.barge_in(span, times);
+            }
             BotPlaneEvent::GuestCpu { tenant, over } => {
                 self.record.guest_cpu(&tenant, over);
                 Input::GuestCpu { tenant, over }

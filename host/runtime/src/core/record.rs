@@ -1,6 +1,6 @@
 //! What the core writes down: about six log lines a call, its summary, and the host's metrics.
 
-use call::{By, Milestone, Summary};
+use call::{BargeInTimes, By, Milestone, Summary};
 use media::{DropReason, LegStats};
 
 use crate::observe::{Gauge, Histogram, Metrics, PersonalAddress};
@@ -9,6 +9,8 @@ use crate::observe::{Gauge, Histogram, Metrics, PersonalAddress};
 const FRAME_BOUNDS_US: &[u64] = &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000];
 const SETUP_BOUNDS_US: &[u64] =
     &[500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000];
+const BARGE_IN_BOUNDS_US: &[u64] =
+    &[60_000, 80_000, 100_000, 120_000, 140_000, 160_000, 200_000, 250_000, 300_000, 500_000, 1_000_000, 2_000_000];
 
 pub struct Record {
     metrics: Metrics,
@@ -19,6 +21,7 @@ pub struct Record {
     pub head_room: Gauge,
     overloaded: Gauge,
     setup: Histogram,
+    barge_in: Histogram,
 }
 
 impl Record {
@@ -43,6 +46,12 @@ impl Record {
                 &[],
             ),
             setup: metrics.histogram("patchbay_setup_seconds", "From INVITE to 200.", &[], SETUP_BOUNDS_US),
+            barge_in: metrics.histogram(
+                "patchbay_barge_in_stop_seconds",
+                "From the first packet with the caller's voice in to the last packet with the bot's sound out.",
+                &[],
+                BARGE_IN_BOUNDS_US,
+            ),
             metrics: metrics.clone(),
         }
     }
@@ -94,6 +103,13 @@ impl Record {
                 tracing::debug!(lasted_ms = lasted.as_millis() as u64, "all of the call is free")
             }
         }
+    }
+
+    /// The caller cut a bot off.
+    pub fn barge_in(&self, span: Option<&tracing::Span>, times: BargeInTimes) {
+        let _entered = span.map(tracing::Span::enter);
+        tracing::debug!(stop_ms = times.stop_ms, "the caller cut the bot off");
+        self.barge_in.observe(std::time::Duration::from_millis(times.stop_ms.into()));
     }
 
     pub fn overload(&self, overloaded: bool) {

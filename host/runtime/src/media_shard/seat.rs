@@ -77,13 +77,14 @@ impl Seat {
         let frame = self.leg.take_frame(now, &mut scratch.frame);
         self.voice.ends.shared.tick.store(frame.tick, Ordering::Relaxed);
         self.tell_events(events);
-        if self.heard && self.voice.ends.shared.wants_frames.load(Ordering::Relaxed) {
-            let from_caller = FromCaller { tick: frame.tick, kind: kind(frame.kind), samples: scratch.frame, due };
-            // The bot's side lets the oldest go; here the ring is full only if nobody has entered the bot for a second.
-            if self.voice.ends.frames.push(from_caller).is_err() {
-                self.voice.ends.shared.overruns.fetch_add(1, Ordering::Relaxed);
+        if self.heard && self.voice.ends.is_heard() {
+            let delay_ms = u16::try_from(self.leg.playout_delay_ms()).unwrap_or(u16::MAX);
+            let budget_ms = due.saturating_duration_since(now).as_millis() as u8;
+            let kind = kind(frame.kind);
+            let from_caller = FromCaller { tick: frame.tick, due, kind, budget_ms, delay_ms, samples: scratch.frame };
+            if self.voice.ends.hand_over(from_caller) {
+                self.voice.await_answer(frame.tick);
             }
-            self.voice.await_answer(frame.tick);
         }
     }
 

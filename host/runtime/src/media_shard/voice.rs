@@ -68,7 +68,10 @@ impl SoundSource for Voice {
         }
         match self.ends.playout.pull(frame) {
             0 => {
-                self.count_underrun();
+                // A queue that is paused has something to say.
+                if self.ends.playout.is_empty() {
+                    self.count_underrun();
+                }
                 false
             }
             pulled => {
@@ -228,8 +231,14 @@ mod tests {
         scene.voice.await_answer(4);
         scene.shared.answered.store(5, Ordering::Release);
         assert_eq!((scene.depart(), scene.underruns()), (None, 1), "it chose silence");
-        scene.shared.wants_frames.store(false, Ordering::Relaxed);
+        scene.queue.write(&[QUEUED; 160]);
+        scene.queue.pause();
         scene.voice.await_answer(5);
+        scene.shared.answered.store(5, Ordering::Release);
+        assert_eq!((scene.depart(), scene.underruns()), (None, 1), "the queue is paused");
+        scene.queue.clear();
+        scene.shared.wants_frames.store(false, Ordering::Relaxed);
+        scene.voice.await_answer(6);
         assert_eq!((scene.depart(), scene.underruns()), (None, 1), "it wants no frames");
     }
 

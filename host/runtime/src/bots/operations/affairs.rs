@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::{Operations, Stage};
+use super::{Change, Operations, Stage};
 
 /// What a turn looks at each time comes first: one cache line.
 #[repr(C)]
@@ -24,6 +24,15 @@ pub struct Affairs {
 pub struct Quiet {
     until: Option<Instant>,
     pub wants_frames: bool,
+}
+
+/// How a turn left them.
+pub struct Rest {
+    pub wants_frames: bool,
+    /// None: the next turn has something to do.
+    pub quiet: Option<Quiet>,
+    /// In what the ear is to hear.
+    pub change: Option<Change>,
 }
 
 impl Quiet {
@@ -58,11 +67,16 @@ impl Affairs {
         self.stirred.load(Ordering::Relaxed)
     }
 
-    /// The end of a turn: whether the bot wants frames, and whether all is quiet. If it is not, the next turn has something to do.
-    pub fn rest(&self) -> (bool, Option<Quiet>) {
-        let operations = self.look();
+    /// The mark, of one who only looked and then did something after all, under the lock still.
+    pub fn stir(&self, _operations: &mut Operations) {
+        self.stirred.store(true, Ordering::Relaxed);
+    }
+
+    /// The end of a turn.
+    pub fn rest(&self) -> Rest {
+        let mut operations = self.look();
         self.stirred.store(false, Ordering::Relaxed);
-        (operations.wants_frames(), operations.quiet())
+        Rest { wants_frames: operations.wants_frames(), quiet: operations.quiet(), change: operations.take_change() }
     }
 
     pub fn set_now(&self, now: Instant) {

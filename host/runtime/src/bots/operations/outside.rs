@@ -10,6 +10,7 @@ use std::sync::Arc;
 use plugin::{Event, HostError, Outcome, Pair, Request, SpeechEvent, SpeechRequest, WebSocketRequest, Written};
 use tokio::sync::Notify;
 
+use super::clears::By;
 use super::{Operations, Stage, refused};
 
 /// Requests, WebSockets, reads and writes of the store, questions: so many at a time.
@@ -282,7 +283,7 @@ impl Operations {
         }
         if sounds && self.playout.played() < self.playout.position() {
             let clear = self.new_id();
-            self.clear_queue(clear);
+            self.clear_queue(clear, By::Bot);
             self.cut_utterances(|pending| pending.sounds);
         }
         self.cut_utterances(|pending| pending.id == id);
@@ -485,11 +486,13 @@ impl Operations {
     pub(super) fn drop_all(&mut self) {
         self.cancel_since(0);
         self.count_outcomes();
-        self.voice.set(None);
+        self.voice.end();
     }
 
     /// The call is closed: nobody carries anything out for it, and nobody is heard.
     pub fn close(&mut self) {
         self.outside = None;
+        self.stage = Stage::Done;
+        self.voice.end();
     }
 }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use plugin::{Event, VoiceRules};
 
-use super::{Clear, EVENTS_MAX, Operations};
+use super::clears::{By, Clear};
+use super::{EVENTS_MAX, Operations};
 
 /// What was under way at that moment is known to an instance that goes on from it; what was begun later is not.
 pub(super) struct Since {
@@ -79,7 +80,7 @@ impl Operations {
         self.cancel_since(last_id);
         self.cut_queue(last_id, queue);
         delivered.extend(self.events.drain(..));
-        delivered.retain(|event| is_known(event, last_id));
+        delivered.retain(|event| is_known(event, last_id) && (voice.is_some() || !matches!(event, Event::Voice(_))));
         self.events = delivered;
         self.recount();
         self.digits_waiting = self.events.iter().filter(|event| matches!(event, Event::Digit { .. })).count();
@@ -91,18 +92,25 @@ impl Operations {
         if queue == Queue::Cleared {
             self.cut_utterances(|_| true);
         }
-        let newest = self.clears.back().map(|clear| clear.playout_id);
-        self.clears.retain(|clear| clear.id <= last_id);
+        let mut unknown = None;
+        self.clears.retain(|clear| {
+            // That the caller cut it off concerns whoever speaks for the call.
+            let stays = clear.id <= last_id || clear.by == By::BargeIn;
+            if !stays {
+                unknown = Some(clear.playout_id);
+            }
+            stays
+        });
         let playout_id = match queue {
             Queue::Cleared if self.playout.played() < self.playout.position() => Some(self.playout.clear()),
-            Queue::Cleared | Queue::Kept => newest,
+            Queue::Cleared | Queue::Kept => unknown,
         };
         let Some(playout_id) = playout_id else { return };
         match self.clears.back_mut() {
-            Some(own) => own.playout_id = playout_id,
-            None => {
+            Some(own) if own.by == By::Bot => own.playout_id = playout_id,
+            _ => {
                 let id = self.new_id();
-                self.clears.push_back(Clear { id, playout_id });
+                self.clears.push_back(Clear { id, playout_id, by: By::Bot });
             }
         }
     }

@@ -281,8 +281,8 @@ fn a_committed_trial_begins_and_stops_what_it_asked_for() {
     scene.operations.watch_voice(Some(RULES)).unwrap();
     scene.operations.commit_trial(2);
     assert_eq!(scene.leaves(), [('+', new), ('+', hears), ('-', old), ('-', heard)]);
-    assert_eq!(scene.operations.take_voice_change(), Some(Some(RULES)));
-    assert_eq!(scene.operations.take_voice_change(), None);
+    assert_eq!(scene.operations.take_change().map(|change| change.rules), Some(Some(RULES)));
+    assert_eq!(scene.operations.take_change().map(|change| change.rules), None);
     scene.answer(old, stored()).unwrap();
     assert_eq!(scene.events(), []);
 }
@@ -375,15 +375,15 @@ fn a_turn_is_quiet_while_an_operation_is_under_way_and_not_while_an_utterance_en
     let affairs = Affairs::new(operations);
     let begin = |request| affairs.lock().begin(request).unwrap();
     let id = begin(say());
-    assert!(affairs.rest().1.is_none(), "it has not left");
+    assert!(affairs.rest().quiet.is_none(), "it has not left");
     while affairs.look().next_task().is_some() {}
-    assert!(affairs.rest().1.is_some());
+    assert!(affairs.rest().quiet.is_some());
     affairs.lock().play(id, &[1; 160]).unwrap();
     affairs.lock().spoken(id).unwrap();
-    assert!(affairs.rest().1.is_none(), "its end comes of itself");
+    assert!(affairs.rest().quiet.is_none(), "its end comes of itself");
     scene.depart();
     assert_eq!(affairs.advance(now).next_event(), Some(played(id, true)));
-    assert!(affairs.rest().1.is_some());
+    assert!(affairs.rest().quiet.is_some());
 }
 
 #[test]

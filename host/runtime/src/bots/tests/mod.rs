@@ -1,6 +1,7 @@
 //! The bot plane with real guests that misbehave, and what their neighbours notice of it.
 
 mod conversation;
+mod ear;
 mod lanes;
 mod lives;
 mod moves;
