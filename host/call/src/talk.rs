@@ -9,11 +9,7 @@ use crate::call::{Bot, Call, End, Leg, Stage};
 use crate::cause::{By, Cause};
 use crate::control::Calls;
 use crate::digits::{KEY_MS, Step};
-<<<<<<< HEAD
-use crate::door::{BotAct, BotEvent, By, CallId, Cause, ControlEvent, Milestone, Output};
-=======
 use crate::door::{BotAct, BotEvent, CallId, Milestone, Output};
->>>>>>> main
 
 impl Calls {
     /// The ACK, with the answer to our offer if our 200 carried one.
@@ -108,26 +104,10 @@ impl Calls {
                     calls.send_digits(call, now);
                 }
             }
-<<<<<<< HEAD
-            (act, Bot::Starting | Bot::Running) => calls.bot_controls(call, act, now),
-=======
             (act, Bot::Starting | Bot::Running) => calls.bot_signals(call, act, now),
->>>>>>> main
             // Too late, or out of place.
             _ => {}
         });
-    }
-
-    /// The acts of `control.wit`.
-    fn bot_controls(&mut self, call: &mut Call, act: BotAct, now: Instant) {
-        match act {
-            BotAct::HangupWith { .. } => self.close(call, End::new(By::Bot, Cause::Bye, ""), now),
-            BotAct::Transfer { id, .. } | BotAct::Hold { id } | BotAct::Resume { id } => {
-                let event = ControlEvent::Failed { status: 501, reason: "Not Implemented".to_owned() };
-                self.tell_bot(call, BotEvent::Control { id, event });
-            }
-            _ => {}
-        }
     }
 
     /// Hands the bot's keys to the leg, or starts sending them by INFO.

@@ -34,12 +34,7 @@ pub(super) fn check_http(fields: &[Header]) -> Result<(), types::Error> {
     for Header { name, value } in fields {
         bounded("name of a header", name, HTTP_NAME_BYTES_MAX)?;
         bounded("value of a header", value, HTTP_VALUE_BYTES_MAX)?;
-<<<<<<< HEAD
-        let own = |own: &&str| name.eq_ignore_ascii_case(own) || starts_with(name, "sec-websocket-");
-        if HOSTS_OWN.iter().any(|field| own(field)) {
-=======
         if HOSTS_OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) || starts_with(name, "sec-websocket-") {
->>>>>>> main
             return Err(refused("bad-request", format!("{name}: is the host's own header")));
         }
         if !is_token(name) || !is_one_line(value) {

@@ -10,7 +10,7 @@ use plugin::{Fault, Instance, Plugin};
 
 use call::{BargeInTimes, BotAct, BotStats};
 
-use super::ear::{Ear};
+use super::ear::Ear;
 use super::fallback::Prompt;
 use super::lane::lock;
 use super::lives::{Restarts, Saves};

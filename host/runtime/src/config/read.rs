@@ -50,6 +50,7 @@ fn config(mut top: Section<'_>, folder: &Path) -> Config {
     let listeners = top.sections("listeners").into_iter().filter_map(|section| listener(section, folder)).collect();
     let trunks = top.sections("trunks").into_iter().filter_map(|section| trunk(section, folder)).collect();
     let routes: Vec<_> = top.sections("routes").into_iter().filter_map(|section| route(section, folder)).collect();
+    let engines = engines::read(&mut top, &[]);
     let config = Config {
         bots: bots(&mut top, folder, default.bots, &routes),
         data: top.optional::<PathBuf>("data").map(|path| within(folder, path)),
@@ -66,6 +67,7 @@ fn config(mut top: Section<'_>, folder: &Path) -> Config {
         pcap: pcap(top.section("pcap"), default.pcap, folder),
         limits: limits(top.section("limits"), default.limits),
         prompts: prompts(&mut top, folder),
+        engines,
         listeners,
         trunks,
         routes,
@@ -346,6 +348,7 @@ impl Default for Config {
                 guest_memory_mb: 16,
             },
             prompts: BTreeMap::new(),
+            engines: Engines::default(),
             listeners: Vec::new(),
             trunks: Vec::new(),
             routes: Vec::new(),

@@ -117,3 +117,110 @@ fn message(ChatMessage { role, content, tool_calls, tool_call_id }: ChatMessage)
     let call = |ChatToolCall { id, name, arguments }| ToolCall { id, name, arguments };
     Message { role, content, tool_calls: tool_calls.into_iter().map(call).collect(), tool_call_id }
 }
+
+#[cfg(test)]
+mod tests {
+    use speech::Code;
+    use tokio::sync::mpsc::UnboundedReceiver;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::bots::TestCall;
+    use crate::services::engines::Engines;
+    use crate::services::scripted::{Answering, GENEROUS, Model, next, nothing_comes, outcome};
+
+    fn scene() -> (Chat, TestCall, UnboundedReceiver<Answering>) {
+        let (model, asked) = Model::new();
+        let engines = Engines { converses: Some(model), ..Engines::default() };
+        (Chat::new(Directory::of_all(engines), Handle::current()), TestCall::new("acme", "{}"), asked)
+    }
+
+    fn question(parameters: &str) -> Request {
+        let tool = ChatTool { name: "weather".into(), description: "Of a city".into(), parameters: parameters.into() };
+        let call = || ChatToolCall { id: "1".into(), name: "weather".into(), arguments: "{}".into() };
+        let message = |role, content: &str, tool_call_id: &str| ChatMessage {
+            role,
+            content: content.into(),
+            tool_calls: (role == ChatRole::Assistant).then(call).into_iter().collect(),
+            tool_call_id: tool_call_id.into(),
+        };
+        let messages = vec![
+            message(ChatRole::System, "Be brief.", ""),
+            message(ChatRole::User, "How is the weather?", ""),
+            message(ChatRole::Assistant, "", ""),
+            message(ChatRole::Tool, "Sunny.", "1"),
+        ];
+        let (model, tokens_max, temperature) = ("small".into(), 100, Some(20));
+        Request::Chat(ChatRequest { model, messages, tools: vec![tool], tokens_max, temperature })
+    }
+
+    #[tokio::test]
+    async fn a_question_reaches_the_model_and_its_answer_the_bot_in_pieces() {
+        let (chat, mut call, mut asked) = scene();
+        let id = call.begin(&chat, question("{}")).unwrap();
+        let (ask, answer) = next(&mut asked).await;
+        let roles: Vec<Role> = ask.messages.iter().map(|message| message.role).collect();
+        assert_eq!(roles, [Role::System, Role::User, Role::Assistant, Role::Tool]);
+        assert_eq!((ask.messages[2].tool_calls.len(), &*ask.messages[3].tool_call_id), (1, "1"));
+        assert_eq!(
+            (&*ask.model, ask.tokens_max, ask.temperature, &*ask.tools[0].name),
+            ("small", 100, Some(20), "weather")
+        );
+        let tool = ToolCall { id: "2".into(), name: "weather".into(), arguments: "{}".into() };
+        let pieces = [Chatted::Text("Well".into()), Chatted::ToolCall(tool), Chatted::Done("tool_calls".into())];
+        pieces.into_iter().for_each(|piece| answer.send(Ok(piece)).unwrap());
+        let tool = ChatToolCall { id: "2".into(), name: "weather".into(), arguments: "{}".into() };
+        for event in [ChatEvent::Text("Well".into()), ChatEvent::ToolCall(tool), ChatEvent::Done("tool_calls".into())] {
+            assert_eq!(outcome(&mut call).await, (id, Outcome::Chat(event)));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_fails_is_told_of_by_its_code() {
+        let (chat, mut call, mut asked) = scene();
+        let id = call.begin(&chat, question("")).unwrap();
+        let (_, answer) = next(&mut asked).await;
+        answer.send(Err(Fault::new(Code::Protocol, "no event"))).unwrap();
+        let error = HostError { code: "protocol", message: "no event".into() };
+        assert_eq!(outcome(&mut call).await, (id, Outcome::Chat(ChatEvent::Failed(error))));
+    }
+
+    #[tokio::test]
+    async fn a_question_that_is_cancelled_is_given_up_and_so_is_all_at_the_end_of_the_call() {
+        let (chat, mut call, mut asked) = scene();
+        let id = call.begin(&chat, question("")).unwrap();
+        call.begin(&chat, question("")).unwrap();
+        let ((_, first), (_, second)) = (next(&mut asked).await, next(&mut asked).await);
+        assert!(call.cancel(&chat, plugin::Pair::Chat, id));
+        timeout(GENEROUS, first.closed()).await.expect("given up");
+        nothing_comes(&mut call).await;
+        assert!(!second.is_closed(), "the other goes on");
+        call.close(&chat);
+        timeout(GENEROUS, second.closed()).await.expect("given up");
+        assert!(chat.asked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn questions_that_are_answered_leave_nothing_behind() {
+        let (chat, mut call, mut asked) = scene();
+        for _ in 0..50 {
+            call.begin(&chat, question("")).unwrap();
+            let (_, answer) = next(&mut asked).await;
+            answer.send(Ok(Chatted::Done("stop".into()))).unwrap();
+            drop(answer);
+            outcome(&mut call).await;
+        }
+        let kept: usize = chat.asked().values().map(HashMap::len).sum();
+        assert!(kept < 10, "{kept}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_asked_is_refused_at_once() {
+        let (chat, call, _asked) = scene();
+        let error = call.begin(&chat, question("[1]")).unwrap_err();
+        assert!(error.code == "bad-request" && error.message.contains("weather"), "{error:?}");
+        let chat = Chat::new(Directory::of_all(Engines::default()), Handle::current());
+        let error = call.begin(&chat, question("{}")).unwrap_err();
+        assert!(error.code == "no-engine" && error.message.contains("[chat]"), "{error:?}");
+    }
+}

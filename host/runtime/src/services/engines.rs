@@ -8,21 +8,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use outside::{Limits, OperatorRules, Outside, Pattern, Private, Secret, Tenant, TenantRules};
-use serde::{Deserialize, Serialize};
-use speech::{
-    ByUtterance, ChatConfig, LanguageModel, OpenAiChat, OpenAiSpeech, Realtime, SpeechConfig, SpeechToText, SttConfig,
-    TextToSpeech, TtsConfig, Wire,
-};
-use store::Problem;
+use outside::{Limits, OperatorRules, Outside, Private, Secret, Tenant, TenantRules};
+use speech::{ByUtterance, LanguageModel, OpenAiChat, OpenAiSpeech, Realtime, SpeechToText, TextToSpeech, Wire};
 
-/// `[speech.stt]`, `[speech.tts]` and `[chat]`. What is missing is none.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EnginesConfig {
-    pub speech: SpeechConfig,
-    pub chat: Option<ChatConfig>,
-}
+use crate::config;
 
 /// Of one tenant. A clone is the same.
 #[derive(Clone, Default)]
@@ -39,79 +28,8 @@ pub struct Hears {
     pub end_of_turn_ms: u32,
 }
 
-/// One engine of a configuration.
-struct Named<'a> {
-    /// Where it stands in the file.
-    place: &'static str,
-    url: &'a str,
-    api_key: Option<&'a str>,
-    problems: Vec<(&'static str, String)>,
-}
-
-impl EnginesConfig {
-    fn named(&self) -> Vec<Named<'_>> {
-        let stt = |stt: &'_ SttConfig| stt.problems();
-        let tts = |tts: &'_ TtsConfig| tts.problems();
-        let mut named = Vec::new();
-        if let Some(engine) = &self.speech.stt {
-            let (url, api_key) = (&*engine.url, engine.api_key.as_deref());
-            named.push(Named { place: "speech.stt", url, api_key, problems: stt(engine) });
-        }
-        if let Some(engine) = &self.speech.tts {
-            let (url, api_key) = (&*engine.url, engine.api_key.as_deref());
-            named.push(Named { place: "speech.tts", url, api_key, problems: tts(engine) });
-        }
-        if let Some(engine) = &self.chat {
-            let (url, api_key) = (&*engine.url, engine.api_key.as_deref());
-            named.push(Named { place: "chat", url, api_key, problems: engine.problems() });
-        }
-        named
-    }
-
-    /// Everything that is wrong with it, with paths from the top of the file. `secrets`: names that an `api_key` may have.
-    pub fn problems(&self, secrets: &[&str]) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        for engine in self.named() {
-            let path = |key: &str| format!("{}.{key}", engine.place);
-            problems.extend(engine.problems.iter().map(|(key, text)| Problem::new(path(key), text.clone())));
-            if !engine.problems.is_empty() {
-                continue;
-            }
-            if let Err(text) = host_of(engine.url) {
-                problems.push(Problem::new(path("url"), text));
-            }
-            let Some(key) = engine.api_key else { continue };
-            if !secrets.contains(&key) {
-                let problem = Problem::new(path("api_key"), format!("there is no secret `{key}`"));
-                problems.push(match store::nearest(key, secrets.iter().copied()) {
-                    Some(name) => problem.hint(format!("did you mean `{name}`?")),
-                    None => problem.hint("add it to the secrets, under the name that stands here"),
-                });
-            } else if engine.url.starts_with("http://") {
-                let problem = Problem::new(path("api_key"), "a secret goes over TLS only");
-                problems.push(problem.hint("write https:// in url, or leave api_key out"));
-            }
-        }
-        problems
-    }
-
-    /// Host and port of each.
-    fn hosts(&self) -> Vec<Pattern> {
-        self.named().iter().filter_map(|engine| host_of(engine.url).ok()).collect()
-    }
-}
-
-/// Errors: one line.
-fn host_of(url: &str) -> Result<Pattern, String> {
-    let wrong = || "names no host".to_owned();
-    let uri: hyper::Uri = url.parse().map_err(|_| wrong())?;
-    let host = uri.host().ok_or_else(wrong)?;
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-    format!("{host}:{port}").parse()
-}
-
 impl Engines {
-    pub fn of(config: &EnginesConfig, wire: &Arc<dyn Wire>) -> Self {
+    pub fn of(config: &config::Engines, wire: &Arc<dyn Wire>) -> Self {
         let hears = config.speech.stt.clone().map(|stt| Hears {
             end_of_turn_ms: stt.end_of_turn_ms,
             engine: match stt.realtime {
@@ -134,66 +52,66 @@ impl Engines {
     }
 }
 
-/// What waits for an engine at most ends by the engine's own deadlines, which only count what is spent waiting for it. An answer that
-/// is read as fast as a caller hears it takes as long as its sound: 600 s, and what comes before.
-const ENGINE_LIMITS: Duration = Duration::from_secs(720);
+/// An engine's own deadlines end what waits for it, and only count what is spent waiting. An answer that is read as fast as a caller
+/// hears it takes as long as its sound: 600 s, and what comes before.
+const EXCHANGE: Duration = Duration::from_secs(720);
 
+/// Room for a few thousand calls of a tenant; what one call has under way is bounded there.
 fn limits() -> Limits {
-    Limits { exchange: ENGINE_LIMITS, idle: ENGINE_LIMITS, response_bytes: 256 << 20, ..Limits::default() }
+    Limits {
+        requests: 2048,
+        sockets: 2048,
+        bytes_in_per_minute: 4 << 30,
+        bytes_out_per_minute: 4 << 30,
+        response_bytes: 256 << 20,
+        exchange: EXCHANGE,
+        idle: EXCHANGE,
+        ..Limits::default()
+    }
 }
 
-/// What the operator opens by naming engines.
-pub fn operator_rules(config: &EnginesConfig) -> OperatorRules {
+/// What the operator opens by naming engines: their hosts, wherever they are.
+pub fn operator_rules(config: &config::Engines) -> OperatorRules {
     let hosts = config.hosts();
     let anywhere = ["0.0.0.0/0", "::/0"].iter().filter_map(|network| network.parse().ok()).collect();
     let private = Private { name: "engines".to_owned(), hosts: hosts.clone(), networks: anywhere, plain: true };
     OperatorRules { allow: hosts, private: vec![private] }
 }
 
-/// What the client of these engines may reach.
-pub fn tenant_rules(config: &EnginesConfig, secrets: Vec<Secret>) -> TenantRules {
+/// Under which the client of these engines works.
+fn rules(config: &config::Engines, secrets: Vec<Secret>) -> TenantRules {
     TenantRules { egress: config.hosts(), secrets, limits: limits() }
-}
-
-/// A secret of the operator's, by its name: it may go to the engines that name it.
-pub fn operator_secret(config: &EnginesConfig, name: &str, value: &str) -> Secret {
-    let engines = config.named().into_iter().filter(|engine| engine.api_key == Some(name));
-    let hosts = engines.filter_map(|engine| host_of(engine.url).ok()).collect();
-    Secret { name: name.to_owned(), value: value.to_owned().into(), hosts, header: "authorization".to_owned() }
 }
 
 /// The engines of every tenant.
 pub struct Directory {
-    host: EnginesConfig,
-    /// Name and value.
-    host_secrets: Vec<(String, zeroize::Zeroizing<String>)>,
-    /// The way to the operator's engines.
-    outside: Outside,
+    host: config::Engines,
+    /// What they may be shown.
+    host_secrets: Vec<Secret>,
+    /// The way to the operator's engines, and to those of tenants.
+    to_operators: Outside,
+    to_tenants: Outside,
     of_tenants: Mutex<HashMap<String, Entry>>,
 }
 
-/// Connections stay with it, so an entry is kept while its configuration is the same.
+/// A tenant's. Connections stay with it, so it is kept while its configuration is the same.
 struct Entry {
-    /// Of the host's engines, which this tenant uses by its own account.
+    /// The host's engines, which this tenant uses by its own account.
     host: Engines,
-    own: Option<(EnginesConfig, Tenant)>,
+    own: Option<(config::Engines, Tenant)>,
     engines: Engines,
 }
 
 impl Directory {
-    /// `outside`: with [`operator_rules`] of this configuration.
-    pub fn new(
-        host: EnginesConfig,
-        host_secrets: Vec<(String, zeroize::Zeroizing<String>)>,
-        outside: Outside,
-    ) -> Self {
-        Self { host, host_secrets, outside, of_tenants: Mutex::default() }
+    /// `outside`: under the rules for what tenants' bots may reach.
+    pub fn new(host: config::Engines, host_secrets: Vec<Secret>, outside: &Outside) -> Self {
+        let to_operators = outside.beside(operator_rules(&host));
+        Self { host, host_secrets, to_operators, to_tenants: outside.clone(), of_tenants: Mutex::default() }
     }
 
     fn entry_of_host(&self) -> Entry {
-        let secret = |(name, value): &(String, zeroize::Zeroizing<String>)| operator_secret(&self.host, name, value);
-        let rules = tenant_rules(&self.host, self.host_secrets.iter().map(secret).collect());
-        let wire: Arc<dyn Wire> = Arc::new(self.outside.tenant(rules));
+        let rules = rules(&self.host, self.host_secrets.iter().map(copy).collect());
+        let wire: Arc<dyn Wire> = Arc::new(self.to_operators.tenant(rules));
         let host = Engines::of(&self.host, &wire);
         Entry { engines: host.clone(), host, own: None }
     }
@@ -207,17 +125,17 @@ impl Directory {
         }
     }
 
-    /// A tenant's own engines from now on, reached by `outside`, which holds the operator's egress rules.
-    pub fn set(&self, tenant: &str, config: EnginesConfig, secrets: Vec<Secret>, outside: &Outside) {
+    /// A tenant's own engines from now on, and what they may be shown.
+    pub fn set(&self, tenant: &str, config: config::Engines, secrets: Vec<Secret>) {
         let mut of_tenants = self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = of_tenants.entry(tenant.to_owned()).or_insert_with(|| self.entry_of_host());
-        let rules = tenant_rules(&config, secrets);
+        let rules = rules(&config, secrets);
         if let Some((known, way)) = &entry.own
             && *known == config
         {
             return way.set_rules(rules);
         }
-        let way = outside.tenant(rules);
+        let way = self.to_tenants.tenant(rules);
         let wire: Arc<dyn Wire> = Arc::new(way.clone());
         entry.engines = Engines::of(&config, &wire).or(entry.host.clone());
         entry.own = Some((config, way));
@@ -226,5 +144,33 @@ impl Directory {
     /// It is gone.
     pub fn forget(&self, tenant: &str) {
         self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
+    }
+}
+
+fn copy(Secret { name, value, hosts, header }: &Secret) -> Secret {
+    Secret { name: name.clone(), value: value.clone(), hosts: hosts.clone(), header: header.clone() }
+}
+
+#[cfg(test)]
+impl Directory {
+    /// All tenants have these.
+    pub fn of_all(engines: Engines) -> Arc<Self> {
+        let runtime = tokio::runtime::Handle::current();
+        let tls = outside::tls::client_config(false, Vec::new()).expect("no certificates");
+        let outside = Outside::new(OperatorRules::default(), Arc::new(NoNames), tls, runtime);
+        let directory = Self::new(config::Engines::default(), Vec::new(), &outside);
+        let entry = Entry { engines: engines.clone(), host: engines, own: None };
+        directory.of_tenants.lock().expect("no panic").insert("acme".to_owned(), entry);
+        Arc::new(directory)
+    }
+}
+
+#[cfg(test)]
+struct NoNames;
+
+#[cfg(test)]
+impl outside::resolver::Resolve for NoNames {
+    fn resolve(&self, name: String) -> futures_util::future::BoxFuture<'_, Result<Vec<std::net::IpAddr>, String>> {
+        Box::pin(std::future::ready(Err(format!("nobody knows {name}"))))
     }
 }

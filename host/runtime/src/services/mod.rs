@@ -2,5 +2,7 @@
 
 pub mod chat;
 pub mod engines;
+#[cfg(test)]
+mod scripted;
 pub mod speech;
 mod task;

@@ -94,20 +94,6 @@ impl Kind {
         }
     }
 
-<<<<<<< HEAD
-    /// Of how many there may be, and who counts among them. A `listen` takes the place of the one before.
-    fn bound(self) -> Option<(usize, fn(Self) -> bool)> {
-        match self {
-            Self::Http | Self::WebSocket | Self::Store | Self::Chat => {
-                Some((OPERATIONS_MAX, |kind| !matches!(kind.pair(), Pair::Speech | Pair::Control)))
-            }
-            Self::Say => Some((UTTERANCES_MAX, |kind| kind == Self::Say)),
-            Self::Listen => None,
-            Self::Transfer => Some((1, |kind| kind == Self::Transfer)),
-            Self::Hold => Some((1, |kind| kind == Self::Hold)),
-        }
-    }
-=======
     /// How many of its share there may be. A `listen` takes the place of the one before.
     fn bound(self) -> usize {
         match self {
@@ -122,7 +108,6 @@ impl Kind {
         let is_request = |kind: Self| !matches!(kind.pair(), Pair::Speech | Pair::Control);
         self == other || (is_request(self) && is_request(other))
     }
->>>>>>> main
 }
 
 struct Pending {
@@ -164,14 +149,8 @@ impl Outside {
     }
 
     fn refuse_beyond_bounds(&self, kind: Kind, bytes: usize) -> Result<(), HostError> {
-<<<<<<< HEAD
-        if let Some((max, counts)) = kind.bound()
-            && self.pending.iter().filter(|pending| counts(pending.kind)).count() >= max
-        {
-=======
         let max = kind.bound();
         if self.pending.iter().filter(|pending| pending.kind.shares_with(kind)).count() >= max {
->>>>>>> main
             return Err(refused("too-many", format!("at most {max} under way")));
         }
         let held: usize = self.pending.iter().map(|pending| pending.bytes + pending.unsent).sum();

@@ -121,7 +121,9 @@ impl Scene {
 
     fn barged_in(&self) -> (u32, Vec<String>) {
         let barged_in = self.told.iter().find_map(|(_, event)| match event {
-            Event::Voice(VoiceEvent::BargedIn { played_ms, dropped_marks }) => Some((*played_ms, dropped_marks.clone())),
+            Event::Voice(VoiceEvent::BargedIn { played_ms, dropped_marks }) => {
+                Some((*played_ms, dropped_marks.clone()))
+            }
             _ => None,
         });
         barged_in.expect("it was cut off")
@@ -138,8 +140,10 @@ fn speech_is_told_with_its_positions_and_without_a_policy_the_bot_speaks_on() {
     scene.quiet(40);
     let (story, _) = scene.story();
     assert!(story.len() >= 2 && story.chunks(2).all(|pair| pair == ["started", "stopped"]), "{story:?}");
-    let (Event::Voice(VoiceEvent::SpeechStarted { sample: from }), Event::Voice(VoiceEvent::SpeechStopped { sample: to })) =
-        (&scene.told[0].1, &scene.told[scene.told.len() - 1].1)
+    let (
+        Event::Voice(VoiceEvent::SpeechStarted { sample: from }),
+        Event::Voice(VoiceEvent::SpeechStopped { sample: to }),
+    ) = (&scene.told[0].1, &scene.told[scene.told.len() - 1].1)
     else {
         panic!("{:?}", scene.told)
     };
@@ -207,7 +211,10 @@ fn a_word_pauses_the_bot_which_goes_on_where_it_stopped() {
     scene.hear(&voice[first..first + 14]);
     scene.quiet(160);
     let (story, ticks) = scene.story();
-    assert_eq!(story.iter().filter(|what| **what != "stopped").collect::<Vec<_>>(), [&"started", &"paused", &"resumed", &"mark"]);
+    assert_eq!(
+        story.iter().filter(|what| **what != "stopped").collect::<Vec<_>>(),
+        [&"started", &"paused", &"resumed", &"mark"]
+    );
     let (paused, resumed) = (ticks[1], ticks[story.iter().position(|what| *what == "resumed").unwrap()]);
     assert_eq!(paused, ticks[0], "at once");
     assert!(resumed - paused <= 30, "{paused} to {resumed}");

@@ -272,7 +272,8 @@ impl Line {
     /// A frame from the caller, its answer due in a year: nothing is late here.
     pub fn frame(&mut self, tick: u64) {
         let due = Instant::now() + Duration::from_secs(31_536_000);
-        let frame = FromCaller { tick, kind: FrameKind::Audio, budget_ms: 10, delay_ms: 0, samples: [tick as i16; 160], due };
+        let frame =
+            FromCaller { tick, kind: FrameKind::Audio, budget_ms: 10, delay_ms: 0, samples: [tick as i16; 160], due };
         assert!(self.ends.frames.push(frame).is_ok(), "the ring is full");
     }
 
