@@ -32,7 +32,7 @@ use crate::tenant::Tenant;
 /// The longest message, either way.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// What waits to be sent, [`MESSAGE_COST`] for each message included.
-pub const WAITING_BYTES_MAX: usize = 1 << 20;
+pub const WAITING_BYTES_MAX: usize = MESSAGE_BYTES_MAX + MESSAGE_COST;
 const MESSAGE_COST: usize = 64;
 pub const SUBPROTOCOLS_MAX: usize = 16;
 /// A reason to close. Source: RFC 6455 5.5.
@@ -85,8 +85,25 @@ pub enum NotTaken {
     Over,
 }
 
+impl Message {
+    /// In bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Message::Text(text) => text.len(),
+            Message::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Called once its message has left.
+type Sent = Box<dyn FnOnce() + Send>;
+
 enum Outgoing {
-    Message(Message),
+    Message(Message, Option<Sent>),
     Close(Goodbye),
 }
 
@@ -99,10 +116,19 @@ pub struct Sender {
 
 impl Sender {
     pub fn send(&self, message: Message) -> Result<(), NotTaken> {
+        self.put(message, None)
+    }
+
+    /// Calls `sent` once the message is with the network and no longer counts as waiting; never, if it does not come to that.
+    pub fn send_then(&self, message: Message, sent: impl FnOnce() + Send + 'static) -> Result<(), NotTaken> {
+        self.put(message, Some(Box::new(sent)))
+    }
+
+    fn put(&self, message: Message, sent: Option<Sent>) -> Result<(), NotTaken> {
         let cost = cost(&message);
         let more = |waiting: usize| waiting.checked_add(cost).filter(|sum| *sum <= WAITING_BYTES_MAX);
         self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).map_err(|_| NotTaken::Full)?;
-        self.queue.send(Outgoing::Message(message)).map_err(|_| NotTaken::Over)
+        self.queue.send(Outgoing::Message(message, sent)).map_err(|_| NotTaken::Over)
     }
 
     /// Says goodbye after what waits. A code that may not be sent becomes 1000, a reason is cut to 123 bytes.
@@ -115,11 +141,7 @@ impl Sender {
 }
 
 fn cost(message: &Message) -> usize {
-    MESSAGE_COST
-        + match message {
-            Message::Text(text) => text.len(),
-            Message::Binary(bytes) => bytes.len(),
-        }
+    MESSAGE_COST + message.len()
 }
 
 /// The events of a WebSocket. Dropped, its connection is closed.
@@ -293,7 +315,7 @@ async fn write(mut sink: SplitSink<Wires, Wire>, mut queue: Queue, limits: &Limi
         };
         match outgoing {
             None => is_fed = false,
-            Some(Outgoing::Message(message)) => {
+            Some(Outgoing::Message(message, sent)) => {
                 let cost = cost(&message);
                 let wire = match message {
                     Message::Text(text) if secrets::mentions(text.as_bytes()) => {
@@ -306,6 +328,9 @@ async fn write(mut sink: SplitSink<Wires, Wire>, mut queue: Queue, limits: &Limi
                 };
                 put(&mut sink, wire, limits).await?;
                 queue.waiting.fetch_sub(cost, Ordering::Relaxed);
+                if let Some(sent) = sent {
+                    sent();
+                }
             }
             Some(Outgoing::Close(goodbye)) => {
                 let reason = goodbye.reason.clone().into();

@@ -69,6 +69,12 @@ pub fn check_files(config: &Config) -> Vec<Problem> {
     for (inner, certificate) in config.admin.certificates.iter().enumerate() {
         check(format!("admin.certificates[{inner}]"), tls::load_certificate(certificate).map(drop));
     }
+    if let Some(ca) = &config.egress.ca {
+        check("egress.ca".into(), tls::read_certificates(ca).map(drop));
+    }
+    for (name, secret) in &config.secrets {
+        check(format!("secrets.{name}.value"), secret.value.read().map(drop));
+    }
     for (name, prompt) in &config.prompts {
         check(format!("prompts.{name}"), playable(prompt));
     }
@@ -96,7 +102,10 @@ pub fn check_files(config: &Config) -> Vec<Problem> {
 fn check_tenants(folder: &Path, component_bytes_max: u64) -> Vec<Problem> {
     // That the folder cannot be read is told already.
     let tenants = store::read_folder(folder, component_bytes_max).into_iter().flatten();
-    let wrong = tenants.filter_map(|(name, read)| Some((name, read.err()?)));
+    let wrong = tenants.filter_map(|(name, read)| {
+        let checked = read.and_then(|tenant| crate::hosting::check_reach(&tenant));
+        Some((name, checked.err()?))
+    });
     let named = |(name, problems): (String, config::Problems)| {
         let at = move |problem: Problem| Problem { path: format!("tenants_dir/{name}: {}", problem.path), ..problem };
         problems.0.into_iter().map(at)
@@ -154,6 +163,11 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
             let hint = "write advertised = \"your public address\" under [rtp]";
             warnings.push(Problem::new(format!("listeners[{index}].advertised"), text).hint(hint));
         }
+    }
+    for (index, _) in config.egress.allow.iter().enumerate().filter(|(_, host)| host.to_string().starts_with("*:")) {
+        let text = "lets bots reach any name on the public Internet";
+        let hint = "name the hosts that tenants need";
+        warnings.push(Problem::new(format!("egress.allow[{index}]"), text).hint(hint));
     }
     for (index, route) in config.routes.iter().enumerate() {
         let same = |earlier: &crate::config::Route| {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use plugin::Engine;
 use rand::TryRngCore;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::admin::{Phase, Readiness};
@@ -21,6 +22,7 @@ use crate::media_shard::{MediaShard, ShardCounters, ShardEvent};
 use crate::observe::{Captures, Metrics, SipTrace};
 use crate::rtp_ports::RtpPorts;
 use crate::said::say;
+use crate::services::{Reach, host_services};
 use crate::signalling::{Bounds, Signalling};
 use crate::tenancy::Tenancy;
 use crate::tls::TlsServer;
@@ -38,16 +40,20 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     // Bots and tenants first: whoever is called must be there when the first call comes.
     let engine = Engine::new(limits).map_err(|error| anyhow::anyhow!("wasmtime: {error:#}"))?;
     let ticking = EpochTicker::start(&engine)?;
-    let opened = config.clone();
-    let tenancy = tokio::task::spawn_blocking(move || Tenancy::open(&opened, &engine)).await.context("tenants")??;
+    let reach = Reach::new(&config, Handle::current())?;
+    let counted = reach.clone();
+    metrics.before_each_look(move |metrics| counted.count(metrics));
+    let (opened, reached) = (config.clone(), reach.clone());
+    let open = move || Tenancy::open(&opened, &engine, reached);
+    let tenancy = tokio::task::spawn_blocking(open).await.context("tenants")??;
+    let services = host_services(&reach, tenancy.store(), &Handle::current());
     let shared = Arc::clone(&tenancy.shared);
 
     let trace = SipTrace::new(config.sip_trace);
     let signalling = Signalling::bind(&config, Bounds::from(&config.limits), &metrics, trace.clone())?;
     let bound: Vec<_> = signalling.listeners.iter().map(|listener| listener.local).collect();
     let prompts = wiring::prompts(&config)?;
-    let (bot_plane, bot_events) =
-        Bots::start(media_threads(), prompts, Arc::new(crate::bots::NoServices)).context("bot workers")?;
+    let (bot_plane, bot_events) = Bots::start(media_threads(), prompts, Arc::new(services)).context("bot workers")?;
     let shard_counters = shard_counters(&metrics);
     let (shards, shard_events) = start_shards(&bot_plane, &config, &shard_counters)?;
     let head_room = head_room(shards.len());

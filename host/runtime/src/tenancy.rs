@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::core::CanaryFailed;
 use crate::hosting::{BotNames, Builds, Follower, Hosting, Picture, Shared, TenantFolders, roll_back_canaries};
 use crate::said;
+use crate::services::Reach;
 
 /// In the data folder; to be moved to where secrets are kept.
 const OPERATOR_TOKEN: &str = "operator.token";
@@ -34,17 +35,22 @@ struct Tenants {
 
 impl Tenancy {
     /// Loads everything that may be called. Blocking. Errors: a folder cannot be used.
-    pub fn open(config: &Config, engine: &Engine) -> anyhow::Result<Self> {
+    pub fn open(config: &Config, engine: &Engine, reach: Reach) -> anyhow::Result<Self> {
         let store = config.data.as_deref().map(|data| open_store(config, data)).transpose()?;
         let builds = Builds::new(engine, config.data.as_deref()).context("the cache of compiled bots")?;
         let prompts = config.prompts.keys().cloned().collect();
         let bytes_max = (config.limits.bot_mb as usize) << 20;
-        let shared = Arc::new(Shared::new(builds, Picture::new(config.clone()), bytes_max, prompts));
+        let shared = Arc::new(Shared::new(builds, reach, Picture::new(config.clone()), bytes_max, prompts));
         let bots = config.bots.as_deref().map(|folder| open_bots(config, folder, &shared)).transpose()?;
         let tenants = store.map(|store| Tenants::open(config, store, &shared)).transpose()?;
         shared.picture().routing().context("routes")?;
         shared.repaint(|_| ());
         Ok(Self { shared, bots, tenants })
+    }
+
+    /// Where tenants are kept; None: this host keeps none.
+    pub fn store(&self) -> Option<Arc<dyn Store>> {
+        self.tenants.as_ref().map(|tenants| Arc::clone(&tenants.store))
     }
 
     /// From now on changes of folders and store are taken up. None: this host keeps no tenants.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use outside::websocket::{Event, Goodbye, Message, NotTaken, Open, Socket, WAITING_BYTES_MAX};
+use outside::websocket::{Event, Goodbye, MESSAGE_BYTES_MAX, Message, NotTaken, Open, Socket, WAITING_BYTES_MAX};
 use outside::{Code, Limits, Tenant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -157,6 +157,38 @@ async fn a_socket_is_under_the_rules_of_requests() {
 }
 
 #[tokio::test]
+async fn who_sends_a_message_is_told_when_it_has_left() {
+    let world = World::new();
+    let server = Server::start(None, |_| vec![Step::WaitForClose]).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (slow, quick) = (format!("a.test.example:{}", server.port()), format!("a.test.example:{port}"));
+    let tenant = world.tenant(&[&slow, &quick], Vec::new(), Limits::default());
+    let left = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let send = |sender: &outside::websocket::Sender| {
+        let left = left.clone();
+        let message = Message::Binary(vec![0; MESSAGE_BYTES_MAX].into());
+        sender.send_then(message, move || drop(left.fetch_add(1, Ordering::SeqCst)))
+    };
+    let (sender, socket) = tenant.websocket(Open { url: format!("ws://{slow}/"), ..Open::default() });
+    send(&sender).unwrap();
+    assert_eq!(send(&sender), Err(NotTaken::Full));
+    until("the handshake is under way", || server.seen.connections() == 1).await;
+    drop(socket);
+    let (sender, _socket) = tenant.websocket(Open { url: format!("ws://{quick}/"), ..Open::default() });
+    send(&sender).unwrap();
+    assert_eq!(left.load(Ordering::SeqCst), 0, "nothing has left yet");
+    let (stream, _) = listener.accept().await.unwrap();
+    tokio::spawn(async move {
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        while let Some(Ok(_)) = socket.next().await {}
+    });
+    until("it has left", || left.load(Ordering::SeqCst) == 1).await;
+    until("there is room again", || send(&sender).is_ok()).await;
+    until("the next has left", || left.load(Ordering::SeqCst) == 2).await;
+}
+
+#[tokio::test]
 async fn of_what_waits_to_be_sent_1_mib_is_kept() {
     let world = World::new();
     // Says nothing to the handshake, so nothing leaves.
@@ -167,6 +199,7 @@ async fn of_what_waits_to_be_sent_1_mib_is_kept() {
     let (sender, mut socket) = tenant.websocket(Open { url: format!("ws://{at}/"), ..Open::default() });
     let kept = (0..).take_while(|_| sender.send(Message::Binary(vec![0; 960].into())).is_ok()).count();
     assert_eq!(kept, WAITING_BYTES_MAX / 1024);
+    assert_eq!(sender.send(Message::Binary(vec![0; MESSAGE_BYTES_MAX].into())), Err(NotTaken::Full));
     let Some(Event::Failed(error)) = next(&mut socket).await else { panic!("no end") };
     assert_eq!(error.code, Code::TimedOut);
 }

@@ -4,13 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use store::{Name, Quotas, Tenant, Usage};
+use store::{Name, Problems, Quotas, Tenant, Usage};
 use utoipa::ToSchema;
 
 use super::Api;
-use super::access::{Asked, Operator, Read};
+use super::access::{Asked, Deploy, Operator, Read};
 use super::body::Sent;
 use super::refusal::Answer;
+use crate::services::check_hosts;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -76,4 +77,26 @@ pub async fn set_quotas(
 ) -> Answer<Json<Tenant>> {
     let (by, name) = (asked.by(), asked.tenant());
     Ok(Json(api.with(move |store| store.set_quotas(&by, &name, quotas)).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EgressBody {
+    /// `api.example.com:443`, `*.example.com:443`.
+    egress: Vec<String>,
+}
+
+/// Sets where a tenant's bots want to connect to, all of it. The operator's own list has to allow it too.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/egress", tag = "tenants", operation_id = "set_egress", request_body = EgressBody,
+    security(("token" = ["deploy"])), responses((status = 200, description = "As it is now", body = Tenant)))]
+pub async fn set_egress(
+    State(api): State<Api>,
+    asked: Asked<Deploy>,
+    Sent(body): Sent<EgressBody>,
+) -> Answer<Json<Tenant>> {
+    let (by, name) = (asked.by(), asked.tenant());
+    let mut problems = Problems::default();
+    check_hosts("egress", &body.egress, &mut problems);
+    problems.none().map_err(store::Error::from)?;
+    Ok(Json(api.with(move |store| store.set_egress(&by, &name, &body.egress)).await?))
 }

@@ -59,10 +59,10 @@ pub use operations::{Full, Over};
 #[cfg(test)]
 pub use rings::{AnswersIn, FramesOut};
 pub use rings::{FromBot, FromCaller, MediaEnds, Pressed, Shared};
+pub use services::{Caller, Services};
 #[cfg(test)]
 #[allow(unused_imports, reason = "for tests of services")]
-pub use services::TestCall;
-pub use services::{Caller, NoServices, Services};
+pub use services::{NoServices, TestCall};
 pub use store::LivePolicy;
 
 use bot_log::BotLog;

@@ -77,8 +77,10 @@ impl Caller {
 }
 
 /// A host that offers none: whatever is asked for is `unavailable`.
+#[cfg(test)]
 pub struct NoServices;
 
+#[cfg(test)]
 impl Services for NoServices {
     fn check(&self, _caller: &Caller, request: &Request) -> Result<(), HostError> {
         match request {

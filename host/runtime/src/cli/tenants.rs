@@ -20,6 +20,7 @@ Examples:
   patchbay tenant create bravo charlie
   patchbay tenant quotas acme --guest-memory-mb 32      changes this one, leaves the others
   patchbay tenant quotas acme                           shows them
+  patchbay tenant egress acme api.example.com:443       where its bots want to connect to, all of it
   patchbay tenant list --json";
 
 #[derive(Debug, Subcommand)]
@@ -49,6 +50,19 @@ pub enum TenantVerb {
         name: Name,
         #[command(flatten)]
         quotas: QuotaArgs,
+    },
+    /// Sets where its bots want to connect to, all of it; the operator's list has to allow it too.
+    #[command(after_help = TENANT_EXAMPLES)]
+    Egress {
+        /// The tenant.
+        #[arg(value_name = "T")]
+        name: Name,
+        /// `api.example.com:443`, `*.example.com:443`.
+        #[arg(value_name = "HOST:PORT", required_unless_present = "none")]
+        hosts: Vec<String>,
+        /// Nowhere.
+        #[arg(long, conflicts_with = "hosts")]
+        none: bool,
     },
     /// With its plugins, routes, secrets and tokens.
     #[command(after_help = TENANT_EXAMPLES)]
@@ -193,6 +207,8 @@ pub(super) const SECRET_EXAMPLES: &str = "\
 Examples:
   patchbay secret put api-key --tenant acme < key.txt
   patchbay secret put api-key --tenant acme --file key.txt
+  patchbay secret put openai --tenant acme --host api.openai.com:443 --header Authorization < key.txt
+  patchbay secret scope openai --tenant acme --host api.openai.com:443 --header Authorization
   patchbay secret list --tenant acme
   patchbay secret delete api-key --tenant acme";
 
@@ -205,14 +221,32 @@ pub enum SecretVerb {
         whose: Whose,
     },
     /// The value comes on stdin, by --file, or is asked for; one line end after it is left out.
-    #[command(after_help = SECRET_EXAMPLES)]
+    #[command(after_help = SECRET_EXAMPLES, visible_alias = "set")]
     Put {
         #[arg(value_name = "NAME")]
         name: Name,
         #[command(flatten)]
         whose: Whose,
+        /// Where it may go, over TLS; once for each. Left out: as it is, of a new one nowhere.
+        #[arg(long = "host", value_name = "HOST:PORT", requires = "header")]
+        hosts: Vec<String>,
+        /// The header that it may go in.
+        #[arg(long, value_name = "H", requires = "hosts")]
+        header: Option<String>,
         #[arg(long, value_name = "F")]
         file: Option<PathBuf>,
+    },
+    /// Changes where it may go, for operators; its value stays.
+    #[command(after_help = SECRET_EXAMPLES)]
+    Scope {
+        #[arg(value_name = "NAME")]
+        name: Name,
+        #[command(flatten)]
+        whose: Whose,
+        #[arg(long = "host", value_name = "HOST:PORT", required = true)]
+        hosts: Vec<String>,
+        #[arg(long, value_name = "H")]
+        header: String,
     },
     #[command(after_help = SECRET_EXAMPLES)]
     Delete {

@@ -1,11 +1,13 @@
 //! Engines that hear, speak and converse: `[speech.stt]`, `[speech.tts]`, `[chat]`, and the secrets that they are shown.
 
+use std::collections::BTreeMap;
+
 use outside::Pattern;
 use serde::{Deserialize, Serialize};
 use speech::{ChatConfig, SpeechConfig};
 
 use super::section::Section;
-use super::{Problem, nearest};
+use super::{BotSecret, Problem, nearest};
 
 /// What is missing is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,10 +28,10 @@ struct Named<'a> {
 }
 
 /// Where a secret may go.
-pub struct Scope<'a> {
-    pub name: &'a str,
+pub struct Scope {
+    pub name: String,
     pub hosts: Vec<Pattern>,
-    pub header: &'a str,
+    pub header: String,
 }
 
 /// In which engines are shown their key.
@@ -49,7 +51,7 @@ impl Engines {
     }
 
     /// Everything that is wrong with them, with paths from the top of the file. `secrets`: those that an `api_key` may name.
-    pub fn problems(&self, secrets: &[Scope<'_>]) -> Vec<Problem> {
+    pub fn problems(&self, secrets: &[Scope]) -> Vec<Problem> {
         self.named().flat_map(|engine| engine.all_problems(secrets)).collect()
     }
 
@@ -60,7 +62,7 @@ impl Engines {
 }
 
 impl Named<'_> {
-    fn all_problems(self, secrets: &[Scope<'_>]) -> Vec<Problem> {
+    fn all_problems(self, secrets: &[Scope]) -> Vec<Problem> {
         let Self { place, url, api_key, problems } = self;
         let path = |key: &str| format!("{place}.{key}");
         let is_wrong = |key: &str| problems.iter().any(|(wrong, _)| *wrong == key);
@@ -77,7 +79,7 @@ impl Named<'_> {
     }
 }
 
-fn key_problem(path: String, key: &str, url: &str, host: &Pattern, secrets: &[Scope<'_>]) -> Option<Problem> {
+fn key_problem(path: String, key: &str, url: &str, host: &Pattern, secrets: &[Scope]) -> Option<Problem> {
     let problem = |text: String| Problem::new(path.clone(), text);
     if url.starts_with("http://") {
         let problem = problem("a secret goes over TLS only".to_owned());
@@ -85,7 +87,7 @@ fn key_problem(path: String, key: &str, url: &str, host: &Pattern, secrets: &[Sc
     }
     let Some(scope) = secrets.iter().find(|scope| scope.name == key) else {
         let problem = problem(format!("there is no secret `{key}`"));
-        return Some(match nearest(key, secrets.iter().map(|scope| scope.name)) {
+        return Some(match nearest(key, secrets.iter().map(|scope| scope.name.as_str())) {
             Some(name) => problem.hint(format!("did you mean `{name}`?")),
             None => problem.hint(format!("add it: hosts = [\"{host}\"], header = \"{KEY_HEADER}\"")),
         });
@@ -98,10 +100,16 @@ fn key_problem(path: String, key: &str, url: &str, host: &Pattern, secrets: &[Sc
     (!may_go).then(|| problem(format!("the secret `{key}` may not go to {host}")).hint("add it to the secret's hosts"))
 }
 
-pub(super) fn read(top: &mut Section<'_>, secrets: &[Scope<'_>]) -> Engines {
+pub(super) fn read(top: &mut Section<'_>, secrets: &BTreeMap<String, BotSecret>) -> Engines {
     let mut speech = top.section("speech");
     let speech = SpeechConfig { stt: speech.unshown("stt"), tts: speech.unshown("tts") };
     let engines = Engines { speech, chat: top.unshown("chat") };
-    engines.problems(secrets).into_iter().for_each(|problem| top.report(problem));
+    let scope = |(name, secret): (&'_ String, &'_ BotSecret)| Scope {
+        name: name.clone(),
+        hosts: secret.hosts.iter().map(|host| host.0.clone()).collect(),
+        header: secret.header.clone(),
+    };
+    let scopes: Vec<Scope> = secrets.iter().map(scope).collect();
+    engines.problems(&scopes).into_iter().for_each(|problem| top.report(problem));
     engines
 }

@@ -17,7 +17,7 @@ pub use engines::{Engines, Scope};
 pub use flags::from_flags;
 pub use read::{load, read, read_file};
 pub use store::{Problem, Problems, nearest};
-pub use value::{HostPort, ListenUrl, Network, PortRange, Secret, read_bounded, scheme};
+pub use value::{HostPattern, HostPort, ListenUrl, Network, PortRange, Secret, read_bounded, scheme};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Config {
@@ -45,6 +45,9 @@ pub struct Config {
     pub log: Log,
     pub pcap: Pcap,
     pub limits: Limits,
+    pub egress: Egress,
+    /// Of the operator's own routes' bots; tenants of `data` have theirs there.
+    pub secrets: BTreeMap<String, BotSecret>,
     /// Sounds that tenants' routes may name as their fall-back. WAV, 8 kHz, mono, 16 bit.
     pub prompts: BTreeMap<String, PathBuf>,
     /// Of tenants that have none of their own.
@@ -144,6 +147,34 @@ pub struct Limits {
     pub bots: usize,
     pub bot_mb: u64,
     pub guest_memory_mb: u32,
+}
+
+/// Where bots may connect to: nowhere that is not named here, whatever a tenant asks for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Egress {
+    pub allow: Vec<HostPattern>,
+    /// PEM; trusted beside the system's certificate authorities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    pub private: Vec<PrivateRange>,
+}
+
+/// Hosts that may have addresses other than those of the public Internet, such as an engine of one's own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PrivateRange {
+    pub name: String,
+    pub hosts: Vec<HostPattern>,
+    pub networks: Vec<Network>,
+    /// `http://` and `ws://` too. Secrets never go there.
+    pub plain: bool,
+}
+
+/// What the operator's own bots may put into a header, and never see.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BotSecret {
+    pub value: Secret,
+    pub hosts: Vec<HostPattern>,
+    pub header: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

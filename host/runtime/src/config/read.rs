@@ -50,7 +50,8 @@ fn config(mut top: Section<'_>, folder: &Path) -> Config {
     let listeners = top.sections("listeners").into_iter().filter_map(|section| listener(section, folder)).collect();
     let trunks = top.sections("trunks").into_iter().filter_map(|section| trunk(section, folder)).collect();
     let routes: Vec<_> = top.sections("routes").into_iter().filter_map(|section| route(section, folder)).collect();
-    let engines = engines::read(&mut top, &[]);
+    let secrets = secrets(top.section("secrets"), folder);
+    let engines = engines::read(&mut top, &secrets);
     let config = Config {
         bots: bots(&mut top, folder, default.bots, &routes),
         data: top.optional::<PathBuf>("data").map(|path| within(folder, path)),
@@ -66,6 +67,8 @@ fn config(mut top: Section<'_>, folder: &Path) -> Config {
         log: log(top.section("log"), default.log),
         pcap: pcap(top.section("pcap"), default.pcap, folder),
         limits: limits(top.section("limits"), default.limits),
+        egress: egress(top.section("egress"), folder),
+        secrets,
         prompts: prompts(&mut top, folder),
         engines,
         listeners,
@@ -234,6 +237,42 @@ fn limits(mut section: Section<'_>, default: Limits) -> Limits {
     }
 }
 
+fn egress(mut section: Section<'_>, folder: &Path) -> Egress {
+    let private = section.sections("private").into_iter().filter_map(private_range);
+    Egress {
+        private: private.collect(),
+        allow: section.list("allow").unwrap_or_default(),
+        ca: section.optional::<PathBuf>("ca").map(|path| within(folder, path)),
+    }
+}
+
+fn private_range(mut section: Section<'_>) -> Option<PrivateRange> {
+    let name = section.required::<String>("name", "messages call the range by it");
+    let hosts = section.list::<HostPattern>("hosts").unwrap_or_default();
+    let networks = section.list::<Network>("networks").unwrap_or_default();
+    let (no_hosts, no_networks) = (hosts.is_empty(), networks.is_empty());
+    let wanted = [("hosts", no_hosts, "[\"engine.internal:8000\"]"), ("networks", no_networks, "[\"10.1.2.0/24\"]")];
+    for (key, _, example) in wanted.into_iter().filter(|(_, missing, _)| *missing) {
+        let problem = Problem::new(section.path_of(key), "is missing: the range opens nothing");
+        section.report(problem.hint(format!("write {key} = {example}")));
+    }
+    Some(PrivateRange { name: name?, hosts, networks, plain: section.or("plain", false) })
+}
+
+fn secrets(section: Section<'_>, folder: &Path) -> BTreeMap<String, BotSecret> {
+    let named = section.each().into_iter().filter_map(|(name, mut section)| {
+        let value = section.secret("value", folder);
+        let hosts = section.list::<HostPattern>("hosts").unwrap_or_default();
+        let header = section.required::<String>("header", "the one in which it may go: header = \"Authorization\"");
+        if hosts.is_empty() {
+            let problem = Problem::new(section.path_of("hosts"), "is missing: the secret may go nowhere");
+            section.report(problem.hint("write hosts = [\"api.example.com:443\"]"));
+        }
+        Some((name, BotSecret { value: value?, hosts, header: header? }))
+    });
+    named.collect()
+}
+
 fn trunk(mut section: Section<'_>, folder: &Path) -> Option<Trunk> {
     let name = section.required::<String>("name", "routes and logs call the trunk by it");
     let networks = section.list::<Network>("networks");
@@ -347,6 +386,8 @@ impl Default for Config {
                 bot_mb: 64,
                 guest_memory_mb: 16,
             },
+            egress: Egress::default(),
+            secrets: BTreeMap::new(),
             prompts: BTreeMap::new(),
             engines: Engines::default(),
             listeners: Vec::new(),

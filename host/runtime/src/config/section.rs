@@ -149,6 +149,19 @@ impl<'p> Section<'p> {
         Section::new(table, path, self.problems)
     }
 
+    /// All that is in it, each a table, whatever its name.
+    pub fn each(mut self) -> Vec<(String, Section<'p>)> {
+        let mut sections = Vec::new();
+        for (key, value) in std::mem::take(&mut self.table) {
+            let path = self.path_of(&key);
+            match value {
+                Value::Table(table) => sections.push((key, Section::new(table, path, self.problems))),
+                other => self.report(Problem::new(path, format!("expected a table, found {}", other.type_str()))),
+            }
+        }
+        sections
+    }
+
     /// An array of tables; empty if it is not there.
     pub fn sections(&mut self, key: &'static str) -> Vec<Section<'p>> {
         let path = self.path_of(key);

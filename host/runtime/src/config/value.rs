@@ -23,7 +23,7 @@ macro_rules! written_as_string {
         }
     )*};
 }
-written_as_string!(ListenUrl, Network, HostPort, PortRange);
+written_as_string!(ListenUrl, Network, HostPort, HostPattern, PortRange);
 
 /// `tcp://0.0.0.0:5070`: where a listener binds. Port 0 asks the system for a free one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +91,24 @@ impl FromStr for Network {
 }
 
 impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// `api.example.com:443`, `*.example.com:443`: where bots may connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPattern(pub outside::Pattern);
+
+impl FromStr for HostPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

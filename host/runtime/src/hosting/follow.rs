@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use super::{Shared, TenantPicture, key};
 use crate::core::{CanaryFailed, Replaced, Request};
 use crate::said;
+use crate::services::rules_in;
 
 /// How soon the end of the host is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -85,6 +86,7 @@ impl Follower {
     fn take_up(&self, names: &BTreeSet<String>) -> store::Result<()> {
         let mut told = Instant::now();
         for (done, name) in names.iter().enumerate() {
+            self.reach(name)?;
             let now = self.read(name)?;
             let before = self.shared.picture().tenants.get(name).cloned();
             if before == now {
@@ -110,6 +112,16 @@ impl Follower {
         }
         if self.shared.requests().is_none() {
             self.shared.repaint(|_| ());
+        }
+        Ok(())
+    }
+
+    /// What it may reach outside, which a picture does not show: values of secrets are in it.
+    fn reach(&self, name: &str) -> store::Result<()> {
+        match rules_in(&*self.store, name) {
+            Ok(rules) => self.shared.reach.set(name, rules),
+            Err(store::Error::NotFound { .. }) => self.shared.reach.forget(name),
+            Err(error) => return Err(error),
         }
         Ok(())
     }

@@ -37,9 +37,10 @@ pub use follow::{Follower, roll_back_canaries};
 pub use log_tail::{LogLine, LogTails, Tail, Tap};
 pub use picture::{Picture, TenantPicture, key};
 pub use shared::Shared;
-pub use tenant_folders::TenantFolders;
+pub use tenant_folders::{TenantFolders, check_reach};
 
 use crate::core::{LiveCall, Request};
+pub use crate::services::{Reach, check_hosts};
 
 /// What a change waits for the running host at most. It is made all the same.
 const TAKE_UP_TIME_MAX: Duration = Duration::from_secs(10);

@@ -8,11 +8,13 @@ use tokio::sync::mpsc;
 
 use super::{Builds, LogTails, Outcome, Picture, RouteTest};
 use crate::core::{NewQuotas, Request};
+use crate::services::Reach;
 
 pub struct Shared {
     pub builds: Builds,
     pub registry: Arc<Registry>,
     pub tails: LogTails,
+    pub reach: Reach,
     pub component_bytes_max: usize,
     pub prompts: Vec<String>,
     picture: Mutex<Picture>,
@@ -23,9 +25,16 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(builds: Builds, picture: Picture, component_bytes_max: usize, prompts: Vec<String>) -> Self {
+    pub fn new(
+        builds: Builds,
+        reach: Reach,
+        picture: Picture,
+        component_bytes_max: usize,
+        prompts: Vec<String>,
+    ) -> Self {
         Self {
             builds,
+            reach,
             registry: Arc::default(),
             tails: LogTails::default(),
             component_bytes_max,

@@ -119,6 +119,7 @@ impl TenantFolders {
 
     /// Compiles and tries every component that the store does not know yet.
     fn check(&self, mut tenant: FolderTenant) -> Result<FolderTenant, Problems> {
+        check_reach(&tenant)?;
         let mut problems = Problems::default();
         for (name, bot) in &mut tenant.bots {
             let digest = Digest::of(&bot.bytes);
@@ -153,6 +154,16 @@ impl TenantFolders {
             }
         }
     }
+}
+
+/// Whether what a tenant wants to reach, and where its secrets may go, are hosts and ports.
+pub fn check_reach(tenant: &FolderTenant) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    crate::services::check_hosts("egress", &tenant.egress, &mut problems);
+    for (name, secret) in &tenant.secrets {
+        crate::services::check_hosts(&format!("secrets.{name}.hosts"), &secret.scope.hosts, &mut problems);
+    }
+    problems.none()
 }
 
 fn by_folder() -> By {

@@ -76,8 +76,15 @@ struct Family {
 }
 
 /// The register of one process; clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Metrics(Arc<Mutex<BTreeMap<&'static str, Family>>>);
+#[derive(Clone, Default)]
+pub struct Metrics(Arc<Register>);
+
+#[derive(Default)]
+struct Register {
+    families: Mutex<BTreeMap<&'static str, Family>>,
+    /// What is counted elsewhere, brought here when somebody looks.
+    before_a_look: Mutex<Vec<Box<dyn Fn(&Metrics) + Send>>>,
+}
 
 impl Metrics {
     pub fn counter(&self, name: &'static str, help: &'static str, labels: &[(&str, &str)]) -> Counter {
@@ -114,7 +121,12 @@ impl Metrics {
 
     fn families(&self) -> MutexGuard<'_, BTreeMap<&'static str, Family>> {
         // A panic while it was held leaves numbers, which are never half-written.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.families.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `bring` is called whenever the register is about to be shown. It adds what has come together since, and never waits.
+    pub fn before_each_look(&self, bring: impl Fn(&Metrics) + Send + 'static) {
+        self.0.before_a_look.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(bring));
     }
 
     fn series(
@@ -136,6 +148,9 @@ impl Metrics {
 
     /// All of it. Source: Prometheus text exposition format 0.0.4.
     pub fn render(&self) -> String {
+        let brings = self.0.before_a_look.lock().unwrap_or_else(PoisonError::into_inner);
+        brings.iter().for_each(|bring| bring(self));
+        drop(brings);
         let mut out = String::new();
         for (name, family) in self.families().iter() {
             let kind = match family.series.values().next() {

@@ -102,11 +102,19 @@ pub fn ask_for(command: &Operate, tenant: impl Fn(Option<&Name>) -> Outcome<Opti
         },
         Operate::Secret(Each { verb, .. }) => match verb {
             SecretVerb::List { whose } => Ask::get(of(&one(whose)?, &["secrets"]), view::SECRETS),
-            SecretVerb::Put { name, whose, file } => {
+            SecretVerb::Put { name, whose, hosts, header, file } => {
                 let tenant = one(whose)?;
                 let value = super::pairs::secret_value(file.as_deref(), name)?;
                 let done = View::Done(format!("secret {name} of {tenant} is set"));
-                Ask::put(of(&tenant, &["secrets", name]), json!({ "value": value }), done)
+                let scope = header.as_ref().map(|_| hosts);
+                let body =
+                    Fields::default().set("value", Some(value)).set("hosts", scope).set("header", header.as_ref());
+                Ask::put(of(&tenant, &["secrets", name]), body.0, done)
+            }
+            SecretVerb::Scope { name, whose, hosts, header } => {
+                let tenant = one(whose)?;
+                let done = View::Done(format!("secret {name} of {tenant} goes to {} in {header}", hosts.join(", ")));
+                Ask::put(of(&tenant, &["secrets", name]), json!({ "hosts": hosts, "header": header }), done)
             }
             SecretVerb::Delete { name, whose } => {
                 Ask::delete(of(&one(whose)?, &["secrets", name]), format!("secret {name} is gone"))
@@ -157,6 +165,13 @@ fn tenant_ask(verb: &TenantVerb) -> Outcome<Ask> {
         TenantVerb::List => Ask::get(path(&["tenants"]), view::TENANTS),
         TenantVerb::Show { name } => Ask::get(of(name, &[]), view::TENANT),
         TenantVerb::Delete { name } => Ask::delete(of(name, &[]), format!("tenant {name} is gone, with all it owned")),
+        TenantVerb::Egress { name, hosts, none: _ } => {
+            let done = match hosts.as_slice() {
+                [] => format!("bots of {name} connect to nobody"),
+                hosts => format!("bots of {name} may connect to {}, where the operator allows it", hosts.join(", ")),
+            };
+            Ask::put(of(name, &["egress"]), json!({ "egress": hosts }), View::Done(done))
+        }
         TenantVerb::Create { .. } | TenantVerb::Quotas { .. } => return Err(several()),
     })
 }
@@ -307,6 +322,15 @@ mod tests {
             ),
             ("route delete +91 --tenant a", "DELETE /v1/tenants/a/routes/%2B91"),
             ("secret list --tenant a", "GET /v1/tenants/a/secrets"),
+            (
+                "tenant egress a api.example.com:443 *.b.example:8443",
+                r#"PUT /v1/tenants/a/egress {"egress":["api.example.com:443","*.b.example:8443"]}"#,
+            ),
+            ("tenant egress a --none", r#"PUT /v1/tenants/a/egress {"egress":[]}"#),
+            (
+                "secret scope s --tenant a --host x.example:443 --header Authorization",
+                r#"PUT /v1/tenants/a/secrets/s {"header":"Authorization","hosts":["x.example:443"]}"#,
+            ),
             ("secret delete s --tenant a", "DELETE /v1/tenants/a/secrets/s"),
             (
                 "activate ba7816bf --tenant a --name p --canary 10% --live move --limit 60 --if-last-generation 4",
@@ -367,6 +391,10 @@ mod tests {
             "deploy b.wasm --tenant a --called 1",
             "deploy b.wasm --tenant a --activate --live jump",
             "secret put s value --tenant a",
+            "secret put s --tenant a --host x.example:443",
+            "secret scope s --tenant a --header X",
+            "tenant egress a",
+            "tenant egress a x.example:443 --none",
             "plugins --name p delete q",
         ] {
             let arguments = std::iter::once("patchbay").chain(line.split_whitespace());

@@ -79,6 +79,7 @@ pub const TENANT: View = View::Record(&[
             used => format!("{} of {quota}", bytes(used)),
         }
     }),
+    Column::new("egress", |tenant, _| list(&tenant["egress"])),
     Column::new("plugins", |tenant, _| text(&tenant["usage"]["plugins"])),
     Column::new("routes", |tenant, _| text(&tenant["usage"]["routes"])),
 ]);
@@ -113,6 +114,8 @@ pub const ROUTES: View = View::Rows(
 pub const SECRETS: View = View::Rows(
     &[
         Column::new("SECRET", |secret, _| text(&secret["name"])),
+        Column::new("GOES TO", |secret, _| list(&secret["hosts"])).cut(),
+        Column::new("IN", |secret, _| text(&secret["header"])),
         Column::new("CHANGED", |secret, now| since(&secret["changed_at_ms"], now)),
         Column::new("BY", |secret, _| text(&secret["changed_by"])).cut(),
     ],
@@ -289,6 +292,11 @@ fn pairs(object: &Value) -> String {
 }
 
 /// A string as it is, nothing as nothing, whatever else as JSON.
+/// Texts in a row.
+fn list(value: &Value) -> String {
+    value.as_array().map(|items| items.iter().map(text).collect::<Vec<_>>().join(", ")).unwrap_or_default()
+}
+
 pub fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),

@@ -29,6 +29,7 @@ pub use bounds::Bounds;
 use counters::{Counters, Refused};
 pub use listener::{Listening, address_towards};
 use resolver::Resolver;
+pub(crate) use resolver::name_servers;
 use table::{Sent, Table};
 
 /// What the core hears from the edge.

@@ -27,17 +27,8 @@ struct Server {
 }
 
 impl Resolver {
-    /// Asks these name servers; with none given, those of the system, and without those only /etc/hosts.
     pub fn new(servers: &[SocketAddr]) -> Result<Self, String> {
-        let from = |config| TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        let builder = if servers.is_empty() {
-            TokioResolver::builder_tokio()
-                .unwrap_or_else(|_| from(ResolverConfig::from_parts(None, Vec::new(), Vec::new())))
-        } else {
-            let servers = servers.iter().map(name_server).collect();
-            from(ResolverConfig::from_parts(None, Vec::new(), servers))
-        };
-        builder.build().map(Self).map_err(|error| error.to_string())
+        name_servers(servers).map(Self)
     }
 
     /// Where to try, in order. Errors: no address.
@@ -99,6 +90,19 @@ impl Resolver {
         let records = records.take(SERVERS_MAX).collect();
         in_order(records, |total| rand::rng().random_range(0..=total))
     }
+}
+
+/// Asks these name servers; with none given, those of the system, and without those only /etc/hosts.
+pub fn name_servers(servers: &[SocketAddr]) -> Result<TokioResolver, String> {
+    let from = |config| TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let builder = if servers.is_empty() {
+        TokioResolver::builder_tokio()
+            .unwrap_or_else(|_| from(ResolverConfig::from_parts(None, Vec::new(), Vec::new())))
+    } else {
+        let servers = servers.iter().map(name_server).collect();
+        from(ResolverConfig::from_parts(None, Vec::new(), servers))
+    };
+    builder.build().map_err(|error| error.to_string())
 }
 
 fn name_server(address: &SocketAddr) -> NameServerConfig {

@@ -102,6 +102,7 @@ async fn a_tenant_from_a_folder_is_not_changed_and_the_file_is_named() {
         name: name("kept"),
         file: "/etc/patchbay/kept/tenant.toml".into(),
         quotas: Default::default(),
+        egress: Vec::new(),
         live: Default::default(),
         routes: Vec::new(),
         secrets: Default::default(),
@@ -116,6 +117,7 @@ async fn a_tenant_from_a_folder_is_not_changed_and_the_file_is_named() {
         put("/v1/tenants/kept/quotas", json!({})).await,
         put("/v1/tenants/kept/routes/desk", desk()).await,
         put("/v1/tenants/kept/secrets/key", json!({ "value": "x" })).await,
+        put("/v1/tenants/kept/egress", json!({ "egress": [] })).await,
         host.ask(&host.operator, "DELETE", "/v1/tenants/kept", None).await,
     ] {
         assert_eq!(answer.problem(), (409, "/problems/kept-elsewhere".into()));

@@ -67,6 +67,38 @@ async fn a_secret_goes_in_and_no_operation_gives_it_out() {
 }
 
 #[tokio::test]
+async fn a_tenant_says_where_it_wants_to_go_and_the_operator_where_a_secret_may() {
+    let host = Host::start().await;
+    let egress =
+        |lines: Value| host.ask(&host.deploy, "PUT", "/v1/tenants/acme/egress", Some(json!({ "egress": lines })));
+    let kept = egress(json!(["api.example.com:443", "*.b.example:8443"])).await;
+    assert_eq!((kept.status, &kept.json()["egress"][1]), (200, &json!("*.b.example:8443")));
+    for wrong in [json!(["api.example.com"]), json!(["https://a.example:443"]), json!(["*.com:443"])] {
+        assert_eq!(egress(wrong).await.problem(), (422, "/problems/invalid".into()));
+    }
+    assert_eq!(host.store.tenant("acme").unwrap().egress.len(), 2);
+
+    let put = |token: &str, body: Value| {
+        let token = token.to_owned();
+        let host = &host;
+        async move { host.ask(&token, "PUT", "/v1/tenants/acme/secrets/key", Some(body)).await }
+    };
+    let to = |host: &str| json!({ "value": "hunter2", "hosts": [host], "header": "Authorization" });
+    assert_eq!(put(&host.deploy, to("a.example:443")).await.status, 204);
+    assert_eq!(put(&host.deploy, json!({ "value": "hunter3" })).await.status, 204);
+    assert_eq!(put(&host.deploy, to("b.example:443")).await.problem(), (403, "/problems/scope".into()));
+    assert_eq!(put(&host.deploy, json!({ "hosts": [], "header": "X" })).await.problem().0, 403);
+    let half = put(&host.operator, json!({ "hosts": ["b.example:443"] })).await;
+    assert_eq!(half.problem(), (422, "/problems/invalid".into()));
+    let wrong = put(&host.operator, json!({ "hosts": ["b.example"], "header": "X" })).await;
+    assert_eq!(wrong.problem(), (422, "/problems/invalid".into()));
+    assert_eq!(put(&host.operator, json!({ "hosts": ["b.example:443"], "header": "X-Key" })).await.status, 204);
+    let shown = host.get(&host.read, "/v1/tenants/acme/secrets").await.json();
+    assert_eq!((&shown[0]["hosts"], &shown[0]["header"]), (&json!(["b.example:443"]), &json!("X-Key")));
+    assert_eq!(host.store.reveal_secret("acme", "key").unwrap().reveal(), "hunter3");
+}
+
+#[tokio::test]
 async fn a_route_is_put_replaced_and_deleted_and_the_host_follows_at_once() {
     let host = Host::start().await;
     let path = "/v1/tenants/acme/routes/desk";

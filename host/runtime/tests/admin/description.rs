@@ -60,6 +60,8 @@ async fn real_answers_have_the_described_shapes() {
         ("PUT", "/v1/tenants/{tenant}/routes/{name}".into(), Some(full), 200),
         ("PUT", "/v1/tenants/{tenant}/secrets/{name}".into(), Some(json!({ "value": "x" })), 204),
         ("PUT", "/v1/tenants/{tenant}/quotas".into(), Some(json!({})), 200),
+        ("PUT", "/v1/tenants/{tenant}/egress".into(), Some(json!({ "egress": ["*.example.com:443"] })), 200),
+        ("PUT", "/v1/tenants/{tenant}/egress".into(), Some(json!({ "egress": ["example.com"] })), 422),
         ("POST", format!("{menu}/activate"), Some(json!({ "digest": digest(b"acme") })), 200),
         (
             "POST",

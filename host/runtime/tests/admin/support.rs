@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use runtime::admin::{Admin, Bounds, Rate, Readiness, serve};
 use runtime::config::Config;
-use runtime::hosting::{Builds, Follower, Hosting, Picture, Shared};
+use runtime::hosting::{Builds, Follower, Hosting, Picture, Reach, Shared};
 use runtime::observe::Metrics;
 use serde_json::{Value, json};
 use store::{By, Name, Quotas, Scope, Settings, SqliteStore, Store};
@@ -92,7 +92,8 @@ impl Drop for Host {
 fn hosting(store: Arc<dyn Store>) -> (Hosting, Arc<Shared>) {
     let engine = plugin::Engine::new(plugin::Limits::default()).unwrap();
     let builds = Builds::new(&engine, None).unwrap();
-    let shared = Arc::new(Shared::new(builds, Picture::new(Config::default()), COMPONENT_BYTES_MAX, Vec::new()));
+    let reach = Reach::new(&Config::default(), tokio::runtime::Handle::current()).unwrap();
+    let shared = Arc::new(Shared::new(builds, reach, Picture::new(Config::default()), COMPONENT_BYTES_MAX, Vec::new()));
     let mut follower = Follower::new(Arc::clone(&store), Arc::clone(&shared));
     follower.read_all().unwrap();
     let taken_up = follower.taken_up();

@@ -239,3 +239,43 @@ fn a_wrong_tenant_file_is_named_with_its_place() {
     std::fs::remove_dir_all(&folder).unwrap();
     assert_eq!(found, ["tenants_dir/acme: quotas.cals: unknown key (did you mean `calls`?)"]);
 }
+
+#[test]
+fn what_bots_may_reach_is_read_and_what_opens_nothing_is_told() {
+    let good = format!(
+        "{GOOD}
+        [egress]
+        allow = [\"*.example.com:443\"]
+        ca = \"more.pem\"
+        [[egress.private]]
+        name = \"engines\"
+        hosts = [\"stt.internal:8000\"]
+        networks = [\"10.1.2.0/24\"]
+        plain = true
+        [secrets.openai]
+        value = {{ env = \"OPENAI_API_KEY\" }}
+        hosts = [\"api.openai.com:443\"]
+        header = \"Authorization\"
+        "
+    );
+    let read = config(&good);
+    assert_eq!(read.egress.allow[0].to_string(), "*.example.com:443");
+    assert_eq!(read.egress.ca.as_deref(), Some(Path::new("/etc/patchbay/more.pem")));
+    assert!(read.egress.private[0].plain);
+    assert_eq!(read.secrets["openai"].header, "Authorization");
+    for (from, to, told) in [
+        ("*.example.com:443", "example.com", "egress.allow[0]: `example.com`: name the port"),
+        ("networks = [\"10.1.2.0/24\"]", "", "egress.private[0].networks: is missing"),
+        ("hosts = [\"stt.internal:8000\"]", "", "egress.private[0].hosts: is missing"),
+        ("plain = true", "plian = true", "did you mean `plain`?"),
+        ("hosts = [\"api.openai.com:443\"]", "", "secrets.openai.hosts: is missing"),
+        ("header = \"Authorization\"", "", "secrets.openai.header: is missing"),
+        ("{ env = \"OPENAI_API_KEY\" }", "\"sk-1234\"", "secrets.openai.value: is not a reference"),
+        ("[secrets.openai]", "[secrets.openai.x]", "secrets.openai.value: is missing"),
+        ("allow =", "alow =", "did you mean `allow`?"),
+    ] {
+        let problems = problems(&good.replace(from, to)).join("\n");
+        assert!(problems.contains(told), "{told}: {problems}");
+        assert!(!problems.contains("sk-1234"), "{problems}");
+    }
+}

@@ -1,7 +1,7 @@
 //! The host under test, and whoever types at its command line.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -46,6 +46,15 @@ impl Host {
         (self.process, self.admin, self.sip) = serve(&self.folder);
         // The port is another one.
         self.login();
+    }
+
+    /// What /metrics says.
+    pub fn metrics(&self) -> String {
+        let mut stream = std::net::TcpStream::connect(self.admin).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        page
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -162,14 +171,21 @@ pub fn folder(name: &str) -> PathBuf {
 
 fn serve(folder: &Path) -> (Child, SocketAddr, SocketAddr) {
     let log = File::options().create(true).append(true).open(folder.join("host.log")).unwrap();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_patchbay"))
-        .args(["serve", "--data", "data", "--tenants-dir", "tenants", "--admin", "127.0.0.1:0"])
-        .args(["--listen", "tcp://127.0.0.1:0", "--rtp-ports", "17000-17398", "--drain-seconds", "1", "--personal"])
-        .current_dir(folder)
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .spawn()
-        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_patchbay"));
+    if folder.join("patchbay.toml").exists() {
+        command.args(["serve", "--config", "patchbay.toml"]);
+    } else {
+        command.args(["serve", "--data", "data", "--tenants-dir", "tenants", "--admin", "127.0.0.1:0"]).args([
+            "--listen",
+            "tcp://127.0.0.1:0",
+            "--rtp-ports",
+            "17000-17398",
+            "--drain-seconds",
+            "1",
+            "--personal",
+        ]);
+    }
+    let mut process = command.current_dir(folder).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let (mut admin, mut sip) = (None, None);
     for line in BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok) {
         let address = line.split("://").nth(1).and_then(|address| address.parse().ok());

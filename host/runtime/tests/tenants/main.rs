@@ -5,3 +5,4 @@ mod builds;
 mod folders;
 mod host;
 mod life;
+mod outside;
