@@ -21,7 +21,7 @@ const SENTENCES: [(&str, &[&str]); 2] = [
 ];
 
 /// 8 kHz, through A-law and back, as a caller hears it or is heard.
-async fn spoken(engines: &Engines, text: &str, format: &str) -> Result<Vec<i16>> {
+pub async fn spoken(engines: &Engines, text: &str, format: &str) -> Result<Vec<i16>> {
     let config = json!({
         "url": engines.url(), "model": "piper", "voice": "joe", "format": format, "sample_rate": 22050,
         "quiet_ms_max": 60_000, "total_ms_max": 60_000,
@@ -33,6 +33,25 @@ async fn spoken(engines: &Engines, text: &str, format: &str) -> Result<Vec<i16>>
         sound.extend(piece?);
     }
     Ok(from_a_law(&a_law(&sound)))
+}
+
+/// What all of a recording says, its silences cut short.
+pub async fn transcript(engines: &Engines, sound: &[i16]) -> Result<String> {
+    const FRAME: usize = 160;
+    const AROUND_SPEECH: usize = 20;
+    let is_loud = |frame: &[i16]| frame.iter().any(|sample| sample.unsigned_abs() > 400);
+    let loud: Vec<usize> =
+        sound.chunks(FRAME).enumerate().filter(|(_, frame)| is_loud(frame)).map(|(at, _)| at).collect();
+    let near_speech = |at: &usize| {
+        let next = loud.partition_point(|loud| *loud + AROUND_SPEECH < *at);
+        loud.get(next).is_some_and(|loud| *loud <= *at + AROUND_SPEECH)
+    };
+    let frames = sound.chunks(FRAME).enumerate().filter(|(at, _)| near_speech(at));
+    let spoken: Vec<i16> = frames.flat_map(|(_, frame)| frame.iter().copied()).collect();
+    ensure!(!spoken.is_empty(), "nothing was heard");
+    let utterances: Vec<Vec<i16>> = spoken.chunks(25 * 8000).map(<[i16]>::to_vec).collect();
+    let engine = ByUtterance::new(config(engines.url(), false, None)?, engines.wire()?);
+    Ok(understood(&engine, &utterances).await?.1.join(" "))
 }
 
 /// The partial transcripts, and the final one of each utterance.

@@ -9,6 +9,8 @@
 //! Start reading at `engines.rs`.
 
 mod engines;
+mod host;
 
 mod chat;
+mod conversation;
 mod hearing;

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 /// What we ship: built always.
 const BOTS: [&str; 2] = ["echo", "dtmf-menu"];
 /// What only the tests load.
-const TEST_BOTS: [&str; 3] = ["hoarder", "misbehave", "reach"];
+const TEST_BOTS: [&str; 4] = ["hoarder", "misbehave", "reach", "talker"];
 
 /// Wasm targets that a bot can be built for, the leaner one first.
 const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];

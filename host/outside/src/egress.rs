@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::address::{Class, class};
 use crate::error::{Code, Error};
-use crate::target::{Host, Target};
+use crate::target::{Host, Kind, Target};
 
 /// One line of a list: `api.example.com:443`, `*.example.com:443` (all names below it, at any depth, and not itself), `192.0.2.1:443`,
 /// `[2001:db8::1]:443`, or `*:443` (all names, and no bare addresses). The port is always named.
@@ -36,6 +36,20 @@ impl Pattern {
             (_, Host::Address(_)) => false,
         };
         matches && self.port == port
+    }
+
+    /// Host and port of one URL. Errors: it names none.
+    pub fn of_url(url: &str) -> Result<Pattern, Error> {
+        let Target { host, port, .. } = Target::read(url, Kind::Http)?;
+        Ok(Pattern { hosts: Hosts::One(host), port })
+    }
+
+    /// Whether it matches the one host that another names.
+    pub fn covers(&self, other: &Pattern) -> bool {
+        match &other.hosts {
+            Hosts::One(host) => self.matches(host, other.port),
+            Hosts::Below(_) | Hosts::AnyName => self == other,
+        }
     }
 }
 
@@ -148,7 +162,6 @@ fn denied(message: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Kind;
 
     fn list(texts: &[&str]) -> Vec<Pattern> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -156,6 +169,20 @@ mod tests {
 
     fn target(url: &str) -> Target {
         Target::read(url, Kind::Http).unwrap()
+    }
+
+    #[test]
+    fn the_host_of_a_url_is_covered_by_the_lines_that_match_it() {
+        let check = |line: &str, url: &str, expect: bool| {
+            let line: Pattern = line.parse().unwrap();
+            assert_eq!(line.covers(&Pattern::of_url(url).unwrap()), expect, "{line} {url}");
+        };
+        check("api.example.com:443", "https://api.example.com/v1", true);
+        check("*.example.com:443", "https://api.example.com/v1", true);
+        check("api.example.com:443", "http://api.example.com/v1", false);
+        check("[::1]:8000", "http://[::1]:8000/v1", true);
+        check("127.0.0.1:8000", "http://127.0.0.1:8001/v1", false);
+        assert!(Pattern::of_url("https:///v1").is_err() && Pattern::of_url("ftp://a.example/").is_err());
     }
 
     #[test]

@@ -44,6 +44,18 @@ impl Outside {
         }))
     }
 
+    /// The same resolver, certificate authorities and bound of connections under other rules, for tenants of its own.
+    pub fn beside(&self, rules: OperatorRules) -> Outside {
+        let Shared { resolver, tls, connections, runtime, .. } = &*self.0;
+        Outside(Arc::new(Shared {
+            rules: RwLock::new(Arc::new(rules)),
+            resolver: resolver.clone(),
+            tls: tls.clone(),
+            connections: connections.clone(),
+            runtime: runtime.clone(),
+        }))
+    }
+
     /// Holds for every connection and request from now on; what is under way goes on.
     pub fn set_rules(&self, rules: OperatorRules) {
         *self.0.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);

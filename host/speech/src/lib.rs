@@ -25,7 +25,7 @@ mod wire;
 #[cfg(test)]
 mod scripted;
 
-pub use chat::{Ask, Chatted, LanguageModel, Message, OpenAiChat, Role, Tool, ToolCall};
+pub use chat::{Ask, Chatted, LanguageModel, Message, OpenAiChat, Role, Tool, ToolCall, check_parameters};
 pub use config::{ChatConfig, SoundFormat, SpeechConfig, SttConfig, TokensMaxKey, TtsConfig};
 pub use fault::{Code, Fault};
 pub use resample::{RATES, Resampler, TELEPHONE_RATE};

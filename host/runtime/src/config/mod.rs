@@ -1,6 +1,7 @@
 //! The configuration: one struct, built from `patchbay.toml` or from the flags of `patchbay serve`.
 //! Reading is pure and reports every mistake at once; what the file refers to is looked at by [`check`](crate::check).
 
+mod engines;
 mod flags;
 mod outbound;
 mod read;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use engines::{Engines, Scope};
 pub use flags::from_flags;
 pub use outbound::{Callbacks, Outbound};
 pub use read::{load, read, read_file};
@@ -51,6 +53,9 @@ pub struct Config {
     pub secrets: BTreeMap<String, BotSecret>,
     /// Sounds that tenants' routes may name as their fall-back. WAV, 8 kHz, mono, 16 bit.
     pub prompts: BTreeMap<String, PathBuf>,
+    /// Of tenants that have none of their own.
+    #[serde(flatten)]
+    pub engines: Engines,
     pub listeners: Vec<Listener>,
     pub trunks: Vec<Trunk>,
     /// The called number itself goes before a prefix, a longer prefix before a shorter, a named trunk before any.

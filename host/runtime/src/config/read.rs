@@ -50,6 +50,8 @@ fn config(mut top: Section<'_>, folder: &Path) -> Config {
     let listeners = top.sections("listeners").into_iter().filter_map(|section| listener(section, folder)).collect();
     let trunks = top.sections("trunks").into_iter().filter_map(|section| trunk(section, folder)).collect();
     let routes: Vec<_> = top.sections("routes").into_iter().filter_map(|section| route(section, folder)).collect();
+    let secrets = secrets(top.section("secrets"), folder);
+    let engines = engines::read(&mut top, &secrets);
     let config = Config {
         bots: bots(&mut top, folder, default.bots, &routes),
         data: top.optional::<PathBuf>("data").map(|path| within(folder, path)),
@@ -67,8 +69,9 @@ fn config(mut top: Section<'_>, folder: &Path) -> Config {
         pcap: pcap(top.section("pcap"), default.pcap, folder),
         limits: limits(top.section("limits"), default.limits),
         egress: egress(top.section("egress"), folder),
-        secrets: secrets(top.section("secrets"), folder),
+        secrets,
         prompts: prompts(&mut top, folder),
+        engines,
         listeners,
         trunks,
         routes,
@@ -389,6 +392,7 @@ impl Default for Config {
             egress: Egress::default(),
             secrets: BTreeMap::new(),
             prompts: BTreeMap::new(),
+            engines: Engines::default(),
             listeners: Vec::new(),
             trunks: Vec::new(),
             routes: Vec::new(),

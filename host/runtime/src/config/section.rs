@@ -56,6 +56,21 @@ impl<'p> Section<'p> {
         self.convert(self.path_of(key), value)
     }
 
+    /// The same for a table in which somebody may have written a secret: what stands there is not shown.
+    pub fn unshown<T: DeserializeOwned>(&mut self, key: &'static str) -> Option<T> {
+        let path = self.path_of(key);
+        match self.take(key)?.try_into::<T>() {
+            Ok(read) => Some(read),
+            Err(error) => {
+                // The type and what was expected, after the value.
+                let text = error.message().trim();
+                let text = if text.starts_with("invalid") { text.rsplit(", ").next().unwrap_or(text) } else { text };
+                self.report(Problem::new(path, text.to_owned()));
+                None
+            }
+        }
+    }
+
     pub fn or<T: DeserializeOwned>(&mut self, key: &'static str, default: T) -> T {
         self.optional(key).unwrap_or(default)
     }

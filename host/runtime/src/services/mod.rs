@@ -5,13 +5,21 @@
 //! | outbound | requests and WebSockets under way: `http`, `websocket` |
 //! | store | the tenant's keys and values |
 //! | reach | which tenant may reach what, with which secrets |
+//! | engines | which engines a tenant's bots hear, speak and converse with |
+//! | speech, chat | by those engines |
 //!
 //! A pair of interfaces has one service, which is named in [`host_services`]; a pair without one is refused as it is asked for.
 
+mod chat;
+mod engines;
 mod http;
 mod outbound;
 mod reach;
+#[cfg(test)]
+mod scripted;
+mod speech;
 mod store;
+mod task;
 #[cfg(test)]
 mod tests;
 mod websocket;
@@ -22,8 +30,10 @@ use ::store::Store;
 use plugin::{HostError, Pair, Request};
 use tokio::runtime::Handle;
 
+use self::chat::Chat;
 use self::outbound::Outbound;
 pub use self::reach::{Reach, check_hosts, rules_in};
+use self::speech::Speech;
 use self::store::Keeper;
 use crate::bots::{Caller, Services};
 
@@ -33,6 +43,8 @@ pub fn host_services(reach: &Reach, store: Option<Arc<dyn Store>>, runtime: &Han
     Table(vec![
         (&[Pair::Http, Pair::WebSocket], outbound),
         (&[Pair::Store], Arc::new(Keeper::new(store, runtime.clone()))),
+        (&[Pair::Speech], Arc::new(Speech::new(reach.engines(), runtime.clone()))),
+        (&[Pair::Chat], Arc::new(Chat::new(reach.engines(), runtime.clone()))),
     ])
 }
 

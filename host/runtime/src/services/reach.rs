@@ -14,6 +14,7 @@ use store::{Problem, Problems, Store};
 use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
+use super::engines::Directory;
 use crate::config::{BotSecret, Config, Egress};
 use crate::observe::Metrics;
 use crate::tls;
@@ -24,6 +25,7 @@ pub struct Reach {
     outside: Outside,
     tenants: Arc<Mutex<BTreeMap<String, Reached>>>,
     of_operator: Arc<OfOperator>,
+    engines: Arc<Directory>,
 }
 
 struct Reached {
@@ -51,11 +53,18 @@ impl Reach {
             egress: config.egress.clone(),
             secrets: config.secrets.clone(),
         };
-        let reach = Self { outside, tenants: Arc::default(), of_operator: Arc::new(of_operator) };
+        let engines = Directory::new(config.engines.clone(), of_operator.rules()?.secrets, &outside);
+        let (of_operator, engines) = (Arc::new(of_operator), Arc::new(engines));
+        let reach = Self { outside, tenants: Arc::default(), of_operator, engines };
         for name in &reach.of_operator.tenants {
             reach.set(name, reach.of_operator.rules()?);
         }
         Ok(reach)
+    }
+
+    /// By which its bots hear, speak and converse.
+    pub fn engines(&self) -> Arc<Directory> {
+        Arc::clone(&self.engines)
     }
 
     /// Its connections and counts are the same for all its calls. One that nobody has set may reach nothing.

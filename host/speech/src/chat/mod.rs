@@ -19,6 +19,7 @@ use crate::config::{bearer, joined};
 use crate::sse::EventReader;
 use crate::{ChatConfig, Code, Fault, Request, Wire};
 use assembly::{Assembly, Came};
+pub use request::check_parameters;
 
 /// Of one answer, as it is on the wire: some hundred bytes for each token.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -68,14 +68,23 @@ fn message(message: &Message) -> Value {
     json
 }
 
+/// The JSON Schema of a tool's arguments; an empty one is none. Errors: `bad-request`, it is no JSON object.
+pub fn check_parameters(tool: &str, parameters: &str) -> Result<(), Fault> {
+    read_parameters(tool, parameters).map(drop)
+}
+
+fn read_parameters(tool: &str, parameters: &str) -> Result<Map<String, Value>, Fault> {
+    if parameters.is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_str(parameters).map_err(|error| {
+        let name = crate::fault::one_line(tool);
+        Fault::new(Code::BadRequest, format!("the parameters of tool `{name}` are no JSON object: {error}"))
+    })
+}
+
 fn tool(tool: &Tool) -> Result<Value, Fault> {
-    let parameters: Map<String, Value> = match tool.parameters.is_empty() {
-        true => Map::new(),
-        false => serde_json::from_str(&tool.parameters).map_err(|error| {
-            let name = crate::fault::one_line(&tool.name);
-            Fault::new(Code::BadRequest, format!("the parameters of tool `{name}` are no JSON object: {error}"))
-        })?,
-    };
+    let parameters = read_parameters(&tool.name, &tool.parameters)?;
     let mut function = serde_json::json!({ "name": tool.name, "description": tool.description });
     if !parameters.is_empty() {
         function["parameters"] = parameters.into();

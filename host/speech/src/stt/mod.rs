@@ -19,8 +19,8 @@ use crate::Fault;
 pub use realtime::Realtime;
 pub use utterance::ByUtterance;
 
-/// Of one utterance: 60 s. What is longer is `too-long`.
-pub const HEARD_SAMPLES_MAX: usize = 480_000;
+/// Of one utterance: the 60 s that a bot may ask for, and what is kept from before it began. What is longer is `too-long`.
+pub const HEARD_SAMPLES_MAX: usize = 488_000;
 /// That ended and whose transcripts have not come. The next that ends is `timed-out`.
 pub const UTTERANCES_WAITING_MAX: usize = 4;
 /// Of one transcript.

@@ -1,0 +1,176 @@
+//! Which engines the bots of a tenant hear, speak and converse with: the tenant's own, else those of the whole host.
+//!
+//! The operator's engines are reached because the operator names them: wherever they are, and without TLS if their URL says so. A
+//! tenant's are reached as its bots reach anything: under the operator's egress rules. Either way the client of an engine reaches the
+//! hosts of the configured engines and nothing else.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use outside::{Limits, OperatorRules, Outside, Private, Secret, Tenant, TenantRules};
+use speech::{ByUtterance, LanguageModel, OpenAiChat, OpenAiSpeech, Realtime, SpeechToText, TextToSpeech, Wire};
+
+use crate::config;
+
+/// Of one tenant. A clone is the same.
+#[derive(Clone, Default)]
+pub struct Engines {
+    pub hears: Option<Hears>,
+    pub speaks: Option<Arc<dyn TextToSpeech>>,
+    pub converses: Option<Arc<dyn LanguageModel>>,
+}
+
+#[derive(Clone)]
+pub struct Hears {
+    pub engine: Arc<dyn SpeechToText>,
+    /// If a bot says nothing else.
+    pub end_of_turn_ms: u32,
+}
+
+impl Engines {
+    pub fn of(config: &config::Engines, wire: &Arc<dyn Wire>) -> Self {
+        let hears = config.speech.stt.clone().map(|stt| Hears {
+            end_of_turn_ms: stt.end_of_turn_ms,
+            engine: match stt.realtime {
+                true => Arc::new(Realtime::new(stt, Arc::clone(wire))),
+                false => Arc::new(ByUtterance::new(stt, Arc::clone(wire))),
+            },
+        });
+        let speaks = config.speech.tts.clone().map(|tts| Arc::new(OpenAiSpeech::new(tts, Arc::clone(wire))) as _);
+        let converses = config.chat.clone().map(|chat| Arc::new(OpenAiChat::new(chat, Arc::clone(wire))) as _);
+        Self { hears, speaks, converses }
+    }
+
+    /// Those of another in the places where this has none.
+    fn or(self, other: Self) -> Self {
+        Self {
+            hears: self.hears.or(other.hears),
+            speaks: self.speaks.or(other.speaks),
+            converses: self.converses.or(other.converses),
+        }
+    }
+}
+
+/// An engine's own deadlines end what waits for it, and only count what is spent waiting. An answer that is read as fast as a caller
+/// hears it takes as long as its sound: 600 s, and what comes before.
+const EXCHANGE: Duration = Duration::from_secs(720);
+
+/// Room for a few thousand calls of a tenant; what one call has under way is bounded there.
+fn limits() -> Limits {
+    Limits {
+        requests: 2048,
+        sockets: 2048,
+        bytes_in_per_minute: 4 << 30,
+        bytes_out_per_minute: 4 << 30,
+        response_bytes: 256 << 20,
+        exchange: EXCHANGE,
+        idle: EXCHANGE,
+        ..Limits::default()
+    }
+}
+
+/// What the operator opens by naming engines: their hosts, wherever they are.
+pub fn operator_rules(config: &config::Engines) -> OperatorRules {
+    let hosts = config.hosts();
+    let anywhere = ["0.0.0.0/0", "::/0"].iter().filter_map(|network| network.parse().ok()).collect();
+    let private = Private { name: "engines".to_owned(), hosts: hosts.clone(), networks: anywhere, plain: true };
+    OperatorRules { allow: hosts, private: vec![private] }
+}
+
+/// Under which the client of these engines works.
+fn rules(config: &config::Engines, secrets: Vec<Secret>) -> TenantRules {
+    TenantRules { egress: config.hosts(), secrets, limits: limits() }
+}
+
+/// The engines of every tenant.
+pub struct Directory {
+    host: config::Engines,
+    /// What they may be shown.
+    host_secrets: Vec<Secret>,
+    /// The way to the operator's engines, and to those of tenants.
+    to_operators: Outside,
+    to_tenants: Outside,
+    of_tenants: Mutex<HashMap<String, Entry>>,
+}
+
+/// A tenant's. Connections stay with it, so it is kept while its configuration is the same.
+struct Entry {
+    /// The host's engines, which this tenant uses by its own account.
+    host: Engines,
+    own: Option<(config::Engines, Tenant)>,
+    engines: Engines,
+}
+
+impl Directory {
+    /// `outside`: under the rules for what tenants' bots may reach.
+    pub fn new(host: config::Engines, host_secrets: Vec<Secret>, outside: &Outside) -> Self {
+        let to_operators = outside.beside(operator_rules(&host));
+        Self { host, host_secrets, to_operators, to_tenants: outside.clone(), of_tenants: Mutex::default() }
+    }
+
+    fn entry_of_host(&self) -> Entry {
+        let rules = rules(&self.host, self.host_secrets.iter().map(copy).collect());
+        let wire: Arc<dyn Wire> = Arc::new(self.to_operators.tenant(rules));
+        let host = Engines::of(&self.host, &wire);
+        Entry { engines: host.clone(), host, own: None }
+    }
+
+    /// Those that a tenant's bots have now. What is under way goes on with what it began with.
+    pub fn of(&self, tenant: &str) -> Engines {
+        let mut of_tenants = self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        match of_tenants.get(tenant) {
+            Some(entry) => entry.engines.clone(),
+            None => of_tenants.entry(tenant.to_owned()).or_insert_with(|| self.entry_of_host()).engines.clone(),
+        }
+    }
+
+    /// A tenant's own engines from now on, and what they may be shown.
+    pub fn set(&self, tenant: &str, config: config::Engines, secrets: Vec<Secret>) {
+        let mut of_tenants = self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = of_tenants.entry(tenant.to_owned()).or_insert_with(|| self.entry_of_host());
+        let rules = rules(&config, secrets);
+        if let Some((known, way)) = &entry.own
+            && *known == config
+        {
+            return way.set_rules(rules);
+        }
+        let way = self.to_tenants.tenant(rules);
+        let wire: Arc<dyn Wire> = Arc::new(way.clone());
+        entry.engines = Engines::of(&config, &wire).or(entry.host.clone());
+        entry.own = Some((config, way));
+    }
+
+    /// It is gone.
+    pub fn forget(&self, tenant: &str) {
+        self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
+    }
+}
+
+fn copy(Secret { name, value, hosts, header }: &Secret) -> Secret {
+    Secret { name: name.clone(), value: value.clone(), hosts: hosts.clone(), header: header.clone() }
+}
+
+#[cfg(test)]
+impl Directory {
+    /// All tenants have these.
+    pub fn of_all(engines: Engines) -> Arc<Self> {
+        let runtime = tokio::runtime::Handle::current();
+        let tls = outside::tls::client_config(false, Vec::new()).expect("no certificates");
+        let outside = Outside::new(OperatorRules::default(), Arc::new(NoNames), tls, runtime);
+        let directory = Self::new(config::Engines::default(), Vec::new(), &outside);
+        let entry = Entry { engines: engines.clone(), host: engines, own: None };
+        directory.of_tenants.lock().expect("no panic").insert("acme".to_owned(), entry);
+        Arc::new(directory)
+    }
+}
+
+#[cfg(test)]
+struct NoNames;
+
+#[cfg(test)]
+impl outside::resolver::Resolve for NoNames {
+    fn resolve(&self, name: String) -> futures_util::future::BoxFuture<'_, Result<Vec<std::net::IpAddr>, String>> {
+        Box::pin(std::future::ready(Err(format!("nobody knows {name}"))))
+    }
+}
