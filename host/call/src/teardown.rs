@@ -182,6 +182,7 @@ impl Calls {
                 }
                 _ => {}
             }
+            calls.give_up_hold(call, now);
             calls.press_digits(call, now);
         });
     }
