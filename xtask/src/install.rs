@@ -16,20 +16,34 @@ const APT_TIME_MAX: Duration = Duration::from_secs(600);
 const PIP_TIME_MAX: Duration = Duration::from_secs(300);
 const LOOK_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// What the clients of the interop tests are, one per line: `apt <package>` or `pip <requirement>`.
-const CLIENTS: &str = "tests/interop/clients.txt";
-/// Where those tests look for Python packages.
-const VENV: &str = "target/interop/venv";
+/// What some tests need.
+pub struct Needs {
+    /// The stage of those tests.
+    pub stage: &'static str,
+    /// What they are.
+    pub title: &'static str,
+    /// One per line: `apt <package>` or `pip <requirement>`.
+    list: &'static str,
+    /// Where they look for Python packages.
+    venv: &'static str,
+}
 
-/// Installs what is not there. Returns a sentence for each thing that could not be had.
-pub fn interop_clients() -> Result<Vec<String>> {
-    let list = std::fs::read_to_string(root().join(CLIENTS)).context(CLIENTS)?;
-    let of = |kind: &str| -> Vec<String> {
-        list.lines().filter_map(|line| line.strip_prefix(kind)).map(|name| name.trim().to_owned()).collect()
-    };
-    let mut missing = debian(&of("apt "))?;
-    missing.extend(python(&of("pip "))?);
-    Ok(missing)
+pub const NEEDS: [Needs; 2] = [
+    Needs { stage: "interop", title: "clients", list: "tests/interop/clients.txt", venv: "target/interop/venv" },
+    Needs { stage: "speech", title: "engines", list: "tests/speech/engines.txt", venv: "target/speech/venv" },
+];
+
+impl Needs {
+    /// Installs what is not there. Returns a sentence for each thing that could not be had.
+    pub fn install(&self) -> Result<Vec<String>> {
+        let list = std::fs::read_to_string(root().join(self.list)).context(self.list)?;
+        let of = |kind: &str| -> Vec<String> {
+            list.lines().filter_map(|line| line.strip_prefix(kind)).map(|name| name.trim().to_owned()).collect()
+        };
+        let mut missing = debian(&of("apt "))?;
+        missing.extend(python(self.venv, &of("pip "))?);
+        Ok(missing)
+    }
 }
 
 /// rustfmt and clippy: not in rustup's minimal profile.
@@ -77,22 +91,23 @@ fn is_installed(package: &str) -> Result<bool> {
     Ok(quiet(&query, LOOK_TIME_MAX).is_ok_and(|answer| answer.output.trim() == "installed"))
 }
 
-fn python(requirements: &[String]) -> Result<Vec<String>> {
-    let python = root().join(VENV).join("bin/python");
-    let python = python.to_str().context("a path that is no text")?;
-    let mut missing = Vec::new();
-    for requirement in requirements {
-        if Path::new(python).exists() && has(python, requirement) {
-            continue;
-        }
-        let venv = root().join(VENV).display().to_string();
-        let install = [python, "-m", "pip", "install", "--no-deps", "--disable-pip-version-check", requirement];
-        missing.extend(tried(&install, || {
-            let made = quiet(&["python3", "-m", "venv", &venv], PIP_TIME_MAX)?;
-            if made.succeeded() { quiet(&install, PIP_TIME_MAX) } else { Ok(made) }
-        })?);
+fn python(venv: &str, requirements: &[String]) -> Result<Option<String>> {
+    let venv = root().join(venv);
+    let python = venv.join("bin/python");
+    let (venv, python) =
+        (venv.to_str().context("a path that is no text")?, python.to_str().context("a path that is no text")?);
+    let is_there = Path::new(python).exists();
+    let wanted: Vec<&str> =
+        requirements.iter().map(String::as_str).filter(|wanted| !is_there || !has(python, wanted)).collect();
+    if wanted.is_empty() {
+        return Ok(None);
     }
-    Ok(missing)
+    let install =
+        [&[python, "-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check"], &wanted[..]].concat();
+    tried(&install, || {
+        let made = quiet(&["python3", "-m", "venv", venv], PIP_TIME_MAX)?;
+        if made.succeeded() { quiet(&install, PIP_TIME_MAX) } else { Ok(made) }
+    })
 }
 
 /// Whether a requirement `name==version` is met.

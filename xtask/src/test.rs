@@ -28,11 +28,14 @@ pub struct Test {
 
 type IsIn = fn(&TestProgram) -> bool;
 /// Test programs by stage, first match. The rest is `units`.
-const STAGES: [(&str, IsIn); 5] = [
+const STAGES: [(&str, IsIn); 7] = [
     ("fuzz", |tests| tests.target.starts_with("fuzz")),
     ("ladders", |tests| tests.name == "tests::ladders"),
     ("simulation", |tests| tests.name == "tests::sim"),
     ("interop", |tests| tests.name == "tests::interop"),
+    ("speech", |tests| tests.name == "tests::speech"),
+    // The trunk calls a host, and is asked for calls.
+    ("trunk", |tests| tests.name == "trunk::calls"),
     // Sockets, threads and deadlines.
     ("host", |tests| tests.package == "patchbay"),
 ];
@@ -63,7 +66,7 @@ pub fn run(test: &Test) -> Result<ExitCode> {
         let untidy = tidy::look()?;
         report.step("tidy", began, Counts::one(untidy.is_empty()), &untidy.join("\n"));
     }
-    let clients = plan.install(&mut report)?;
+    let lacking = plan.install(&mut report)?;
 
     report.stage("bots");
     let began = Instant::now();
@@ -88,7 +91,7 @@ pub fn run(test: &Test) -> Result<ExitCode> {
         let plugins = [&clippy[..], &["--manifest-path", "plugins/Cargo.toml"], &deny].concat();
         check(&mut report, "clippy plugins", &plugins)?;
     }
-    plan.tests(&mut report, &host, &plugins, clients)?;
+    plan.tests(&mut report, &host, &plugins, &lacking)?;
     if plan.wants_check("demo") {
         report.stage("demo");
         let began = Instant::now();
@@ -121,13 +124,6 @@ fn log_of(name: &str) -> std::path::PathBuf {
     target_dir().join("xtask").join(format!("{file}.log"))
 }
 
-/// Whether the clients of the interop tests are there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Clients {
-    There,
-    Missing,
-}
-
 struct Plan<'a> {
     filters: &'a [String],
     is_ci: bool,
@@ -143,25 +139,26 @@ impl Plan<'_> {
         self.filters.iter().any(|filter| filter == name)
     }
 
-    fn install(&self, report: &mut Report) -> Result<Clients> {
-        if !self.filters.is_empty() && !self.filters.iter().any(|filter| filter.contains("interop")) {
-            return Ok(Clients::There);
+    /// Returns the stages whose tests lack something.
+    fn install(&self, report: &mut Report) -> Result<Vec<&'static str>> {
+        let mut lacking = Vec::new();
+        for needs in &install::NEEDS {
+            if !self.filters.is_empty() && !self.filters.iter().any(|filter| filter.contains(needs.stage)) {
+                continue;
+            }
+            report.stage(needs.title);
+            for what in needs.install()? {
+                lacking.push(needs.stage);
+                if self.is_ci { report.not_installed(what) } else { report.skipped(&what) }
+            }
         }
-        report.stage("clients");
-        let missing = install::interop_clients()?;
-        if missing.is_empty() {
-            return Ok(Clients::There);
-        }
-        for what in missing {
-            if self.is_ci { report.not_installed(what) } else { report.skipped(&what) }
-        }
-        Ok(Clients::Missing)
+        Ok(lacking)
     }
 
-    fn tests(&self, report: &mut Report, host: &Built, plugins: &Built, clients: Clients) -> Result<()> {
+    fn tests(&self, report: &mut Report, host: &Built, plugins: &Built, lacking: &[&str]) -> Result<()> {
         let all: Vec<&TestProgram> = plugins.tests.iter().chain(&host.tests).collect();
         let chosen = self.chosen(&all)?;
-        for stage in [UNITS, "ladders", "simulation", "fuzz", "host", "interop"] {
+        for stage in [UNITS, "ladders", "simulation", "fuzz", "host", "trunk", "speech", "interop"] {
             let of_stage: Vec<_> = chosen.iter().filter(|(tests, _)| stage_of(tests) == stage).collect();
             if of_stage.is_empty() {
                 continue;
@@ -170,13 +167,13 @@ impl Plan<'_> {
             for (tests, filter) in of_stage {
                 let mut command = tests.command();
                 command.args(*filter);
-                if matches!(stage, "host" | "interop") {
+                if matches!(stage, "host" | "trunk" | "speech" | "interop") {
                     command.arg("--test-threads=1");
                 }
                 if self.is_ci {
                     command.arg("--include-ignored");
                 }
-                if clients == Clients::Missing {
+                if lacking.contains(&stage) {
                     // It is known and said that they are missing: their tests have not failed.
                     command.env_remove("CI");
                 }

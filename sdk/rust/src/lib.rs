@@ -16,6 +16,7 @@ pub mod log;
 mod player;
 pub mod prompt;
 pub mod running;
+pub mod sentences;
 pub mod sound;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
@@ -42,4 +43,5 @@ pub use bot::{Bot, Start};
 pub use call::Call;
 pub use gather::{Gather, GatherRules, Gathered};
 pub use prompt::Prompt;
+pub use sentences::Sentences;
 pub use sound::{FRAME_SAMPLES, SAMPLES_PER_MS, Sound, silence, tone};

@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("patchbay-call", &["patchbay-sip", "patchbay-media"]),
     ("patchbay-store", &[]),
     ("patchbay-outside", &[]),
+    ("patchbay-speech", &["patchbay-outside"]),
     (
         "patchbay",
         &["patchbay-sip", "patchbay-media", "patchbay-call", "patchbay-plugin", "patchbay-store", "patchbay-outside"],
@@ -27,7 +28,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("wasmtime", &["patchbay-plugin"]),
     ("wasmtime-wasi", &["patchbay-plugin"]),
-    ("tokio", &["patchbay", "patchbay-outside"]),
+    ("tokio", &["patchbay", "patchbay-outside", "patchbay-speech"]),
+    ("rubato", &["patchbay-speech"]),
     ("tokio-rustls", &["patchbay", "patchbay-outside"]),
     ("notify", &["patchbay"]),
     ("axum", &["patchbay"]),

@@ -2,6 +2,7 @@
 //! Reading is pure and reports every mistake at once; what the file refers to is looked at by [`check`](crate::check).
 
 mod flags;
+mod outbound;
 mod read;
 mod section;
 mod value;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use flags::from_flags;
+pub use outbound::{Callbacks, Outbound};
 pub use read::{load, read, read_file};
 pub use store::{Problem, Problems, nearest};
 pub use value::{HostPort, ListenUrl, Network, PortRange, Secret, read_bounded, scheme};
@@ -40,6 +42,7 @@ pub struct Config {
     pub rtp: Rtp,
     pub jitter: Jitter,
     pub admin: Admin,
+    pub callbacks: Callbacks,
     pub log: Log,
     pub pcap: Pcap,
     pub limits: Limits,
@@ -195,6 +198,9 @@ pub struct Trunk {
     /// The name its certificate must bear when we connect; None: the host that we connect to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_server_name: Option<String>,
+    /// How it is asked to make calls; None: it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outbound: Option<Outbound>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -134,6 +134,15 @@ impl<'p> Section<'p> {
         Section::new(table, path, self.problems)
     }
 
+    /// A table that may be left out as a whole.
+    pub fn optional_section(&mut self, key: &'static str) -> Option<Section<'p>> {
+        if self.table.contains_key(key) {
+            return Some(self.section(key));
+        }
+        self.asked.push(key);
+        None
+    }
+
     /// An array of tables; empty if it is not there.
     pub fn sections(&mut self, key: &'static str) -> Vec<Section<'p>> {
         let path = self.path_of(key);

@@ -1,7 +1,7 @@
 //! Commands that are one request: which one, and how its answer is shown.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use store::Name;
 use ureq::http::Method;
 
@@ -9,8 +9,8 @@ use super::table::plain;
 use super::view::{self, View};
 use super::{Failure, Outcome};
 use crate::cli::{
-    ActivateArgs, CallVerb, Each, LiveArgs, On, Operate, PluginVerb, QuotaArgs, RollBackArgs, RoutePutArgs, RouteVerb,
-    SecretVerb, TenantVerb, TokenVerb, Whose,
+    ActivateArgs, CallVerb, DialArgs, Each, LiveArgs, On, Operate, PluginVerb, QuotaArgs, RollBackArgs, RoutePutArgs,
+    RouteVerb, SecretVerb, TenantVerb, TokenVerb, Whose,
 };
 
 /// One request, and what its answer is.
@@ -124,6 +124,7 @@ pub fn ask_for(command: &Operate, tenant: impl Fn(Option<&Name>) -> Outcome<Opti
                 Ask::delete(path, format!("version {version} of {name} is gone"))
             }
         },
+        Operate::Dial(On { what, .. }) => dial(&one(&what.whose)?, what),
         Operate::Calls(On { what, .. }) => match &what.verb {
             None => {
                 // A tenant's token is shown its own by itself.
@@ -131,6 +132,7 @@ pub fn ask_for(command: &Operate, tenant: impl Fn(Option<&Name>) -> Outcome<Opti
                 Ask::get(with_query(path(&["calls"]), &[("tenant", tenant)]), view::CALLS)
             }
             Some(CallVerb::Show { id }) => Ask::get(path(&["calls", id]), view::CALL),
+            Some(CallVerb::Outbound { id }) => Ask::get(path(&["calls", "outbound", id]), view::OUTBOUND),
             Some(CallVerb::Hangup { id }) => Ask::delete(path(&["calls", id]), format!("call {id} is hung up")),
         },
         Operate::Audit(On { what, .. }) => {
@@ -210,6 +212,13 @@ fn put_route(tenant: &str, args: &RoutePutArgs) -> Ask {
         .set("ring", args.ring.then_some(true));
     let done = format!("route {}: {kind} {text} -> {tenant}/{}", args.name, args.plugin);
     Ask::put(of(tenant, &["routes", &args.name]), body.0, View::Done(done))
+}
+
+fn dial(tenant: &str, args: &DialArgs) -> Ask {
+    let context: Map<String, Value> =
+        args.context.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+    let body = json!({ "tenant": tenant, "trunk": args.trunk, "to": args.to, "from": args.from, "context": context });
+    Ask::post(path(&["calls"]), body, view::OUTBOUND)
 }
 
 fn activate(tenant: &str, args: &ActivateArgs) -> Ask {

@@ -93,17 +93,19 @@ impl Kind {
         }
     }
 
-    /// Of how many there may be, and who counts among them. A `listen` takes the place of the one before.
-    fn bound(self) -> Option<(usize, fn(Self) -> bool)> {
+    /// How many of its share there may be. A `listen` takes the place of the one before.
+    fn bound(self) -> usize {
         match self {
-            Self::Http | Self::WebSocket | Self::Store | Self::Chat => {
-                Some((OPERATIONS_MAX, |kind| !matches!(kind.pair(), Pair::Speech | Pair::Control)))
-            }
-            Self::Say => Some((UTTERANCES_MAX, |kind| kind == Self::Say)),
-            Self::Listen => None,
-            Self::Transfer => Some((1, |kind| kind == Self::Transfer)),
-            Self::Hold => Some((1, |kind| kind == Self::Hold)),
+            Self::Http | Self::WebSocket | Self::Store | Self::Chat => OPERATIONS_MAX,
+            Self::Say => UTTERANCES_MAX,
+            Self::Listen => usize::MAX,
+            Self::Transfer | Self::Hold => 1,
         }
+    }
+
+    fn shares_with(self, other: Self) -> bool {
+        let is_request = |kind: Self| !matches!(kind.pair(), Pair::Speech | Pair::Control);
+        self == other || (is_request(self) && is_request(other))
     }
 }
 
@@ -146,9 +148,8 @@ impl Outside {
     }
 
     fn refuse_beyond_bounds(&self, kind: Kind, bytes: usize) -> Result<(), HostError> {
-        if let Some((max, counts)) = kind.bound()
-            && self.pending.iter().filter(|pending| counts(pending.kind)).count() >= max
-        {
+        let max = kind.bound();
+        if self.pending.iter().filter(|pending| pending.kind.shares_with(kind)).count() >= max {
             return Err(refused("too-many", format!("at most {max} under way")));
         }
         let held: usize = self.pending.iter().map(|pending| pending.bytes + pending.unsent).sum();
