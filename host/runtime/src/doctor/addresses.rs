@@ -85,7 +85,7 @@ fn outside<'a>(
 ) -> Option<Network> {
     let networks = trunk.networks.iter().chain(&trunk.media_networks);
     let same_family = networks.filter(|network| network.0.addr().is_ipv4() == bound.is_ipv4());
-    let mut far = same_family.filter(|network| is_public(network.0.addr()));
+    let mut far = same_family.filter(|network| network.0.prefix_len() == 0 || is_public(network.0.addr()));
     far.find(|network| !localnet.any(|local| local.0.contains(&network.0))).copied()
 }
 

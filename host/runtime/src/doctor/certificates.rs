@@ -23,7 +23,10 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
             findings.extend(told.map(|told| named(&name, &listener.certificates, told)));
         }
     }
-    findings.extend(case.config.admin.certificates.iter().map(|certificate| one("admin", certificate)));
+    let others = [("admin", &case.config.admin.certificates), ("callbacks", &case.config.callbacks.certificates)];
+    for (name, certificates) in others {
+        findings.extend(certificates.iter().map(|certificate| one(name, certificate)));
+    }
     findings
 }
 

@@ -45,6 +45,11 @@ pub(super) fn admin(case: &Case) -> Vec<Finding> {
     vec![one(&admin.to_string(), bind(Transport::Tcp, admin), &case.host)]
 }
 
+pub(super) fn callbacks(case: &Case) -> Vec<Finding> {
+    let listen = case.config.callbacks.listen.into_iter();
+    listen.map(|listen| one(&listen.to_string(), bind(Transport::Tcp, listen), &case.host)).collect()
+}
+
 fn bind(transport: Transport, address: SocketAddr) -> std::io::Result<()> {
     match transport {
         Transport::Udp => UdpSocket::bind(address).map(drop),
@@ -55,7 +60,7 @@ fn bind(transport: Transport, address: SocketAddr) -> std::io::Result<()> {
 
 fn one(name: &str, bound: std::io::Result<()>, host: &Host) -> Finding {
     let error = match (bound, host) {
-        (Ok(()), Host::Ready | Host::NotReady(_)) => {
+        (Ok(()), Host::Ready | Host::NotReady(_)) if !name.ends_with(":0") => {
             let why = "is free, though a patchbay runs: it listens elsewhere";
             return Finding::wrong(name, why, "restart the host, so that it reads this configuration");
         }

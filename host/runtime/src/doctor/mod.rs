@@ -32,6 +32,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("rtp ports", setup::rtp_ports),
     ("listener", listeners::bound),
     ("admin", listeners::admin),
+    ("callbacks", listeners::callbacks),
     ("certificate", certificates::check),
     ("name", addresses::names),
     ("advertised", addresses::advertised),
@@ -77,11 +78,12 @@ impl Finding {
     }
 
     fn wrong(of: impl fmt::Display, why: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Wrong, mend: Some(mend.into()), ..Self::well(of, why) }
+        Self { verdict: Verdict::Wrong, ..Self::unknown(of, why, mend) }
     }
 
     fn unknown(of: impl fmt::Display, why: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Unknown, mend: Some(mend.into()), ..Self::well(of, why) }
+        let mend = Some(mend.into()).filter(|mend: &String| !mend.is_empty());
+        Self { verdict: Verdict::Unknown, mend, ..Self::well(of, why) }
     }
 
     /// A line, and one more for what mends it.
@@ -92,7 +94,7 @@ impl Finding {
             Verdict::Unknown => ("unknown", 33),
         };
         let word = if coloured { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() };
-        let mend = self.mend.iter().filter(|mend| !mend.is_empty()).map(|mend| format!("\n         -> {mend}"));
+        let mend = self.mend.iter().map(|mend| format!("\n         -> {mend}"));
         format!("{word}  {}: {}{}", self.what, self.why, mend.collect::<String>())
     }
 }

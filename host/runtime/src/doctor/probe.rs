@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sip::Transport;
@@ -145,10 +145,12 @@ fn ask(mut stream: Box<dyn Stream>, question: &str, whole: fn(&[u8]) -> bool) ->
     };
     stream.write_all(question.as_bytes()).and_then(|()| stream.flush()).map_err(failed)?;
     let (mut answer, mut part) = (Vec::new(), [0; 2048]);
+    let until = Instant::now() + ANSWER;
     while !whole(&answer) && answer.len() < ANSWER_BYTES_MAX {
         match stream.read(&mut part) {
             Ok(0) if answer.is_empty() => return Err(Failure::NoAnswer("it closes the connection".into())),
             Ok(0) => break,
+            Ok(_) if Instant::now() > until => return Err(Failure::NoAnswer("the answer does not end".into())),
             Ok(read) => answer.extend_from_slice(&part[..read]),
             // A peer over TLS may close without saying so.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof && !answer.is_empty() => break,

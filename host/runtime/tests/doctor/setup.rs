@@ -46,7 +46,7 @@ fn too_few_rtp_ports_or_too_few_that_are_free_are_named() {
 fn a_system_that_does_not_let_the_calls_be_held_is_named() {
     let folder = Folder::new("capacity").with_bots();
     let file = folder.write(&folder.good());
-    let script = "ulimit -Hn 1024 && exec \"$@\"";
+    let script = "ulimit -n 1024 && exec \"$@\"";
     let mut command = Command::new("sh");
     command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_patchbay"), "doctor", "--json", "--config"]).arg(file);
     folder.told(&mut command).expect_wrong("capacity", "1044 descriptors are needed and 1024 are allowed");
