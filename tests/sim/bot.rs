@@ -1,6 +1,9 @@
-//! A bot by script: plays, clears, presses keys, faults, hangs up; and the ring between it and the leg's send phase.
+//! A bot by script: plays, clears, presses keys, holds and hands over its caller, faults, hangs up; and the ring between it and the
+//! leg's send phase.
 
-use call::{BotEvent, CallId};
+use std::time::{Duration, Instant};
+
+use call::{BotAct, BotEvent, CallId, ControlEvent, Limits};
 use media::{PlayoutReader, PlayoutWriter, SoundSource, playout};
 
 use crate::scenario::BotPlan;
@@ -16,9 +19,24 @@ pub enum BotDo {
     Clear,
     SendDigits(String),
     Note,
+    Hold,
+    Resume,
+    Transfer(&'static str),
     Fault,
     HangUp { after_playout: bool },
     Done,
+}
+
+/// RFC 3261 16.6 item 11: as long as what it asks for may ring.
+const LONGEST_TRANSFER: Duration = Duration::from_secs(180);
+
+/// A hold, resume or transfer that the bot asked for.
+#[derive(Debug)]
+struct Control {
+    /// None: a transfer.
+    holds: Option<bool>,
+    since: Instant,
+    ended: Option<ControlEvent>,
 }
 
 pub struct Bot {
@@ -40,6 +58,8 @@ pub struct Bot {
     pub info_told: Vec<char>,
     pub digit_orders: u64,
     pub orders_done: Vec<u64>,
+    /// By its id.
+    controls: Vec<Control>,
 }
 
 impl Bot {
@@ -61,7 +81,56 @@ impl Bot {
             info_told: Vec::new(),
             digit_orders: 0,
             orders_done: Vec::new(),
+            controls: Vec::new(),
         }
+    }
+
+    /// A hold, a resume, or a transfer to this target.
+    pub fn ask(&mut self, holds: Option<bool>, target: &str, now: Instant) -> BotAct {
+        let id = self.controls.len() as u64;
+        self.controls.push(Control { holds, since: now, ended: None });
+        match holds {
+            Some(true) => BotAct::Hold { id },
+            Some(false) => BotAct::Resume { id },
+            None => BotAct::Transfer { id, target: target.into(), headers: vec![("X-Ticket".into(), "7".into())] },
+        }
+    }
+
+    /// Whether its caller is on hold by it. None: one is under way, or came to nothing in time.
+    pub fn holds(&self) -> Option<bool> {
+        let gave_up = |status| ControlEvent::Failed { status, reason: sip::message::reason_phrase(status) };
+        let holds = self.controls.iter().filter_map(|control| Some((control.holds?, control.ended.as_ref())));
+        holds.fold(Some(false), |before, (holds, ended)| match ended {
+            None => None,
+            Some(ControlEvent::Done) => Some(holds),
+            Some(failed) if *failed == gave_up(408) || *failed == gave_up(503) => None,
+            Some(_) => before,
+        })
+    }
+
+    /// Each is told its end in time, as long as the call lives and the bot does.
+    pub fn check_controls(&self, limits: &Limits, now: Instant) -> Result<(), String> {
+        let over = self.dead || self.told.iter().any(|told| matches!(told, BotEvent::Hangup { .. }));
+        let overdue = self.controls.iter().find(|control| {
+            let within = if control.holds.is_some() { limits.hold } else { LONGEST_TRANSFER };
+            control.ended.is_none() && now > control.since + within
+        });
+        match overdue {
+            Some(control) if !over => Err(format!("{:?}: {control:?} has no end", self.call)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Progress is told of a transfer, and one end of each.
+    fn control_told(&mut self, id: u64, event: &ControlEvent) -> bool {
+        let Some(control) = self.controls.get_mut(id as usize).filter(|control| control.ended.is_none()) else {
+            return false;
+        };
+        match event {
+            ControlEvent::Progress { status, .. } => return control.holds.is_none() && (100..200).contains(status),
+            ControlEvent::Done | ControlEvent::Failed { .. } => control.ended = Some(event.clone()),
+        }
+        true
     }
 
     /// The leg's end of the playout queue: there is one.
@@ -132,7 +201,8 @@ impl Bot {
                 let last = self.told.iter().rev().find(|told| matches!(told, BotEvent::Hold | BotEvent::Resume));
                 answered && last != Some(&event) && (last.is_some() || event == BotEvent::Hold)
             }
-            BotEvent::Digit { .. } | BotEvent::DigitsSent { .. } | BotEvent::Control { .. } => answered,
+            BotEvent::Digit { .. } | BotEvent::DigitsSent { .. } => answered,
+            BotEvent::Control { id, event } => answered && self.control_told(*id, event),
         };
         if !fits {
             return Err(format!("the bot was told {event:?} after {:?}", self.told));

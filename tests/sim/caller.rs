@@ -11,6 +11,7 @@ use crate::offers::Offering;
 use crate::scenario::{Act, CallerPlan};
 use crate::sim::{Due, End, LegOf, MediaDatagram, Sim, ms};
 use crate::talker::Talker;
+use crate::transfer::{Numbers, Referred};
 
 /// The host ends a call before that: only a caller that did not hear of it is still there.
 const LONGEST_MS: u64 = 200_000;
@@ -36,6 +37,10 @@ pub struct Caller {
     pub talker: Option<Talker>,
     pub muted: bool,
     tone: Tone,
+    /// The host has put it on hold.
+    pub held: bool,
+    pub numbers: Numbers,
+    pub referred: Option<Referred>,
     /// The last request of ours within the dialog, as it went out.
     pub last_request: Option<String>,
     orders: u64,
@@ -67,6 +72,9 @@ impl Caller {
             talker: None,
             muted: plan.mute,
             tone: Tone(0),
+            held: false,
+            numbers: Numbers::default(),
+            referred: None,
             last_request: None,
             orders: 0,
             plan,

@@ -51,9 +51,14 @@ impl Desk {
         self.write(&pts.join(" "))
     }
 
-    /// The answer to an offer of the host's: its own numbers, what both know.
+    /// The answer to an offer of the host's: its own numbers, what both know, and no sound to whom it holds.
     pub fn answer(&self, offer: &Session) -> Vec<u8> {
-        let ours = Desk { events: offer.events, video: false, mux: self.mux && offer.mux, ..self.clone() };
+        let (hold, listens) = match self.hold {
+            Hold::SendOnly if offer.holds() => (Hold::Inactive, false),
+            hold => (hold, self.listens || offer.holds()),
+        };
+        let ours = Desk { hold, listens, ..self.clone() };
+        let ours = Desk { events: offer.events, video: false, mux: self.mux && offer.mux, ..ours };
         let taken = self.taken(offer);
         let codec = taken.payloads.first().copied().unwrap_or(18);
         let pts: Vec<String> = [codec].iter().chain(&ours.events).map(u8::to_string).collect();
@@ -131,7 +136,8 @@ impl Desk {
                 false => SocketAddr::new(theirs.address.ip(), theirs.address.port() + 1),
             }),
             rtcp_mux: theirs.mux,
-            direction: match (self.hold, self.listens) {
+            direction: match (self.hold, self.listens || theirs.holds()) {
+                (Hold::SendOnly, _) if theirs.holds() => Direction::Inactive,
                 (Hold::SendOnly, _) => Direction::SendOnly,
                 (Hold::Inactive, _) => Direction::Inactive,
                 (_, true) => Direction::RecvOnly,
@@ -164,6 +170,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// It takes no sound.
+    pub fn holds(&self) -> bool {
+        matches!(self.direction.as_str(), "sendonly" | "inactive")
+    }
+
     pub fn read(body: &[u8]) -> Result<Session, String> {
         let text = std::str::from_utf8(body).map_err(|_| "a description that is no text")?;
         let line = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));

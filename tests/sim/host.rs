@@ -102,6 +102,7 @@ fn limits() -> Limits {
         media_timeout: seconds(6),
         call: seconds(150),
         fallback: seconds(8),
+        hold: seconds(10),
         ..Limits::default()
     }
 }
@@ -290,6 +291,9 @@ impl Host {
             BotDo::Answer => BotAct::Answer,
             BotDo::Done => BotAct::Done,
             BotDo::Note => BotAct::Note { key: "mood".into(), value: "scripted".into() },
+            BotDo::Hold => bot.ask(Some(true), "", sim.now),
+            BotDo::Resume => bot.ask(Some(false), "", sim.now),
+            BotDo::Transfer(target) => bot.ask(None, target, sim.now),
             BotDo::SendDigits(keys) => {
                 bot.digit_orders += 1;
                 BotAct::SendDigits { id: bot.digit_orders, keys }
@@ -434,6 +438,8 @@ impl Host {
         if let Some(bot) = wrong {
             sim.fail(wrong_infos(bot));
         }
+        let limits = limits();
+        self.bots.values().for_each(|bot| sim.take(bot.check_controls(&limits, sim.now)));
     }
 
     /// Nothing is left.

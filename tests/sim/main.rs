@@ -20,6 +20,7 @@ mod scenario;
 mod sim;
 mod stream;
 mod talker;
+mod transfer;
 mod world;
 
 use runner::{Seeds, run, run_all};

@@ -1,7 +1,7 @@
 //! A caller's later offers, by re-INVITE and UPDATE, and its answers to the host's.
 
 use media::Negotiated;
-use sip::Command;
+use sip::{Command, Rejection};
 
 use crate::caller::{Caller, State};
 use crate::description::{Desk, Hold, Session};
@@ -34,9 +34,9 @@ impl Offering {
 
 impl Caller {
     /// Both sides agree, as far as this one knows, whether it holds: then what the host thinks must be the same.
-    pub fn agreed_hold(&self) -> Option<bool> {
+    pub fn agreed_hold(&self) -> Option<Hold> {
         let settled = matches!(self.offering, Offering::Nothing | Offering::Updated);
-        (settled && self.state == State::Talking).then_some(self.desk.hold != Hold::No)
+        (settled && self.state == State::Talking).then_some(self.desk.hold)
     }
 
     pub fn make_offer(&mut self, sim: &mut Sim, act: Act) {
@@ -100,8 +100,14 @@ impl Caller {
                 (_, true) => "sendonly",
                 _ => "sendrecv",
             };
-            if theirs.direction != expected && desk.hold != Hold::Zero {
-                return Err(format!("answered {} where {expected} fits", theirs.direction));
+            let fits = match expected {
+                // The host takes no sound of a caller whom its bot holds.
+                "recvonly" => ["recvonly", "inactive"],
+                "sendrecv" => ["sendrecv", "sendonly"],
+                _ => [expected; 2],
+            };
+            if !fits.contains(&theirs.direction.as_str()) && desk.hold != Hold::Zero {
+                return Err(format!("answered {} where one of {fits:?} fits", theirs.direction));
             }
             desk.settle(&theirs)
         });
@@ -128,15 +134,26 @@ impl Caller {
         }
     }
 
-    /// The host refreshes the session, or makes an offer because we asked: ours is as it was.
+    /// The host refreshes the session, puts us on hold or takes us back: apart from that ours is as it was.
     pub fn offered(&mut self, sim: &mut Sim, sdp: Option<Vec<u8>>) {
-        let theirs = sdp.as_deref().map(Session::read).transpose();
-        let answer = match theirs {
-            Ok(Some(theirs)) => self.desk.answer(&theirs),
-            Ok(None) => self.desk.offer(),
+        let dialog = self.dialog();
+        // The endpoint does not know of our UPDATE, so that it falls to us to say so.
+        if let Offering::Updating { .. } = self.offering {
+            let rejection = Rejection { status: 491, phrase: None, reason: None, retry_after_s: None };
+            return self.command(sim, Command::RejectOffer { dialog, rejection });
+        }
+        let theirs = match sdp.as_deref().map(Session::read).transpose() {
+            Ok(Some(theirs)) => theirs,
+            Ok(None) => return self.command(sim, Command::AcceptOffer { dialog, sdp: self.desk.offer() }),
             Err(why) => return sim.fail(format!("the host's offer: {why}")),
         };
-        self.command(sim, Command::AcceptOffer { dialog: self.dialog(), sdp: answer });
+        if std::mem::replace(&mut self.held, theirs.holds()) != theirs.holds() {
+            self.desk.version += 1;
+        }
+        self.command(sim, Command::AcceptOffer { dialog, sdp: self.desk.answer(&theirs) });
+        if let (true, Ok(negotiated)) = (self.desk.can_take(&theirs), self.desk.settle(&self.desk.taken(&theirs))) {
+            self.adopt(sim, self.desk.clone(), negotiated);
+        }
     }
 
     /// Writes an UPDATE after the model of the last request.
@@ -144,8 +161,7 @@ impl Caller {
         let (Offering::Nothing, Some(model)) = (&self.offering, &self.last_request) else { return };
         let line = |name: &str| model.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
         let uri = model.split(' ').nth(1).unwrap_or_default();
-        let number: u32 = line("CSeq: ").split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0);
-        let cseq = format!("{} UPDATE", number + 1);
+        let cseq = format!("{} UPDATE", self.numbers.by_hand());
         let via = line("Via: ").split(";branch=").next().unwrap_or_default();
         let desk = Desk { version: self.desk.version + 1, hold, ..self.desk.clone() };
         let sdp = String::from_utf8(desk.offer()).expect("we write text");

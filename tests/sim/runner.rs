@@ -28,6 +28,7 @@ pub const CAUSES: &[&str] = &[
     "gone",
     "too-long",
     "operator",
+    "transferred",
     "internal",
 ];
 /// Lines of the trace that a failure shows.

@@ -43,7 +43,17 @@ pub struct CallerPlan {
     pub key_gap_ms: u32,
     /// The host can open a connection to it.
     pub reachable: bool,
+    pub refer: ReferPlan,
     pub bot: BotPlan,
+}
+
+/// What comes of a REFER of the host's.
+#[derive(Clone, Debug)]
+pub struct ReferPlan {
+    /// None: it is never answered.
+    pub answer: Option<u16>,
+    /// After it came: what the NOTIFYs say, and whether one says that it is the last.
+    pub notifies: Vec<(u64, u16, bool)>,
 }
 
 #[derive(Clone, Debug)]
@@ -96,7 +106,12 @@ impl CallerPlan {
         let Profile { jitter_ms, rtp_lost_permille, copied_permille, ref gaps, intruder, .. } = self.network;
         let offers = |(_, act): &(u64, Act)| !matches!(act, Act::Keys(_) | Act::InfoKeys(_) | Act::Bye | Act::Vanish);
         let clean = (jitter_ms, rtp_lost_permille, copied_permille) == (0, 0, 0) && gaps.is_empty() && !intruder;
-        clean && !self.mute && self.cancels_at_ms.or(self.vanishes_at_ms).is_none() && !self.acts.iter().any(offers)
+        let holds = self.bot.acts.iter().any(|(_, act)| *act == BotDo::Hold);
+        clean
+            && !holds
+            && !self.mute
+            && self.cancels_at_ms.or(self.vanishes_at_ms).is_none()
+            && !self.acts.iter().any(offers)
     }
 }
 
@@ -164,7 +179,10 @@ impl Scenario {
             stalls_permille: if dice.one_in(3) { dice.from(1..=15) as u32 } else { 0 },
             tenant_calls: dice.one_in(8).then_some(1),
         };
-        let callers: Vec<CallerPlan> = (0..callers as usize).map(|index| caller(&mut dice, index)).collect();
+        let mut callers: Vec<CallerPlan> = (0..callers as usize).map(|index| caller(&mut dice, index)).collect();
+        // Dice of their own, so that what a seed was before stays what it was.
+        let mut dice_of_control = Dice(SmallRng::seed_from_u64(seed ^ 0xc0_4720));
+        callers.iter_mut().for_each(|caller| control(&mut dice_of_control, caller));
         let mut host_acts = Vec::new();
         if dice.one_in(20) {
             host_acts.push((dice.from(0..=15_000), HostAct::Drain));
@@ -220,7 +238,32 @@ fn caller(dice: &mut Dice, index: usize) -> CallerPlan {
         mute: dice.one_in(20),
         key_gap_ms: dice.from(50..=300) as u32,
         reachable: !dice.one_in(4),
+        refer: ReferPlan { answer: None, notifies: Vec::new() },
         bot,
+    }
+}
+
+/// Adds what the bot asks of its call's signalling, and what its caller makes of a REFER.
+fn control(dice: &mut Dice, caller: &mut CallerPlan) {
+    if dice.one_in(3) {
+        return;
+    }
+    let mut at = 0;
+    for _ in 0..dice.from(1..=5) {
+        at += if dice.one_in(4) { dice.from(0..=50) } else { dice.from(200..=3000) };
+        let act = match dice.from(0..=6) {
+            0..=2 => BotDo::Hold,
+            3..=4 => BotDo::Resume,
+            _ => BotDo::Transfer(dice.pick(&["sip:agent@trunk.example", "tel:+911", "sip:a@b?Replaces=x", "agent"])),
+        };
+        caller.bot.acts.push((at, act));
+    }
+    caller.refer.answer = dice.pick(&[Some(202), Some(202), Some(202), Some(200), Some(603), Some(481), None]);
+    let mut at = 0;
+    for _ in 0..dice.from(0..=4) {
+        at += dice.from(0..=2500);
+        let status = dice.pick(&[100, 180, 180, 183, 200, 486, 603]);
+        caller.refer.notifies.push((at, status, status >= 200 || dice.one_in(10)));
     }
 }
 

@@ -106,6 +106,11 @@ pub enum Due {
         caller: usize,
         left: u32,
     },
+    /// The caller's NOTIFY of this number.
+    Notify {
+        caller: usize,
+        number: usize,
+    },
     Host(HostAct),
 }
 

@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
+use media::Direction;
 use sip::{Output, Transport};
 
+use crate::bot::Bot;
 use crate::caller::{Caller, State};
+use crate::description::Hold;
 use crate::host::Host;
 use crate::network::Network;
 use crate::scenario::Scenario;
@@ -129,6 +132,7 @@ impl World {
             Due::GiveUp { caller } => self.callers[caller].give_up(sim),
             Due::Act { caller, number } => self.callers[caller].act(sim, network, number),
             Due::UpdateAgain { caller, left } => self.callers[caller].send_update(sim, network, left),
+            Due::Notify { caller, number } => self.callers[caller].notify(sim, network, number),
             Due::Host(act) => self.host.acts(sim, network, act),
         }
     }
@@ -142,8 +146,12 @@ impl World {
             return self.host.endpoint.handle(sip::Input::Message { flow, bytes }, now);
         }
         let to = &mut self.callers[caller];
-        if to.state != State::Vanished && !to.update_answered(&mut self.sim, bytes) {
-            to.endpoint.handle(sip::Input::Message { flow, bytes }, now);
+        let served = to.state == State::Vanished
+            || to.update_answered(&mut self.sim, bytes)
+            || to.referred(&mut self.sim, &mut self.network, bytes);
+        if !served {
+            let bytes = to.numbers.received(bytes);
+            to.endpoint.handle(sip::Input::Message { flow, bytes: &bytes }, now);
         }
     }
 
@@ -193,8 +201,25 @@ impl World {
     fn check_hold(&mut self, call: call::CallId) {
         let Some(leg) = self.host.legs.get(&call) else { return };
         let Some(agreed) = self.callers[leg.caller].agreed_hold() else { return };
-        let held = leg.talker.leg.negotiated().held;
-        self.sim.must(held == agreed, || format!("{call:?}: held is {held}, the caller agreed on {agreed}"));
+        let negotiated = leg.talker.leg.negotiated();
+        let held = negotiated.held;
+        self.sim.must(held == (agreed != Hold::No), || {
+            format!("{call:?}: held is {held}, the caller agreed on {agreed:?}")
+        });
+        let Some(holds) = self.host.bots.get(&call).filter(|bot| !bot.dead).and_then(Bot::holds) else { return };
+        let hears = matches!(negotiated.direction, Direction::SendRecv | Direction::RecvOnly);
+        let sends = match agreed {
+            Hold::SendOnly => true,
+            Hold::Inactive => false,
+            Hold::No | Hold::Zero => !self.callers[leg.caller].desk.listens,
+        };
+        let expected = sends && !holds;
+        self.sim.must(hears == expected, || {
+            format!(
+                "{call:?}: {:?} though its bot holds is {holds} and the caller agreed on {agreed:?}",
+                negotiated.direction
+            )
+        });
     }
 
     /// Carries out what everybody wants until nobody wants more.
@@ -249,6 +274,7 @@ impl World {
         }
         match output {
             Output::Send { flow, bytes } => {
+                let bytes = caller.numbers.sent(bytes);
                 caller.note_sent(&bytes);
                 self.network.send(&mut self.sim, index, End::Caller, flow, bytes);
             }

@@ -131,7 +131,7 @@ pub(crate) struct Call {
     pub route: Arc<Route>,
     pub session: Session,
     pub digits: InfoDigits,
-    /// The bot's hold or resume that is under way.
+    /// The hold or resume that is under way.
     pub hold: Option<Hold>,
     /// The bot's name of the transfer that is under way.
     pub transfer: Option<u64>,
@@ -170,7 +170,7 @@ impl Call {
         !matches!(self.bot, Bot::None | Bot::Gone)
     }
 
-    /// Every deadline of this call, at most five. A call that is not finished has one at least.
+    /// Every deadline of this call, at most six. A call that is not finished has one at least.
     pub fn deadlines(&self) -> impl Iterator<Item = Instant> {
         let stage = match self.stage {
             Stage::OpeningPorts { until }
@@ -185,6 +185,7 @@ impl Call {
         let dialog = if let Dialog::Ending { until } = self.dialog { Some(until) } else { None };
         let leg = if let Leg::Closing { until } = self.leg { Some(until) } else { None };
         let bot = if let Bot::Lingering { until } | Bot::Closing { until } = self.bot { Some(until) } else { None };
-        [stage, dialog, leg, bot, self.digits.due()].into_iter().flatten()
+        let hold = self.hold.filter(|_| !self.is_over()).and_then(|hold| hold.due());
+        [stage, dialog, leg, bot, hold, self.digits.due()].into_iter().flatten()
     }
 }

@@ -68,6 +68,8 @@ pub struct Limits {
     /// From our 200 to ACK or first packet. The dialog's own deadline is 32 s; this one only catches our bugs.
     pub acknowledge: Duration,
     pub fallback: Duration,
+    /// How long the bot waits for the peer's answer to its hold or resume.
+    pub hold: Duration,
     /// The bot after hangup.
     pub linger: Duration,
     /// Our own parts: leg and bot being closed.
@@ -101,6 +103,7 @@ impl Default for Limits {
             ring: Duration::from_secs(60),
             acknowledge: Duration::from_secs(70),
             fallback: Duration::from_secs(30),
+            hold: Duration::from_secs(35),
             linger: Duration::from_secs(10),
             close: Duration::from_secs(5),
             dialog_end: Duration::from_secs(70),

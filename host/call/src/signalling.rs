@@ -2,7 +2,8 @@
 //! and resume. Transfers are in `transfer`.
 //!
 //! A hold is a re-INVITE of ours, sendonly; a resume one with sendrecv. The endpoint sends it when no other offer is open, waits out a
-//! glare, and tells its end.
+//! glare, and tells its end. That may take minutes, if the peer says 100 and nothing more; the bot does not wait for it so long. An
+//! offer that is answered after it was given up is taken back by another.
 
 use std::time::Instant;
 
@@ -19,11 +20,27 @@ const MAX_HEADERS: usize = 16;
 const MAX_NAME_BYTES: usize = 64;
 const MAX_VALUE_BYTES: usize = 512;
 
-/// A hold or resume of the bot's, until its re-INVITE is answered.
+/// A hold or resume, until its re-INVITE is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hold {
-    pub id: u64,
     pub holds: bool,
+    pub asked: Asked,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// By the bot, which is told what came of it by then.
+    ByBot { id: u64, until: Instant },
+    /// By the bot, which was told that it failed.
+    GivenUp,
+    /// By nobody: it takes back what was given up and came to be all the same.
+    TakesBack,
+}
+
+impl Hold {
+    pub fn due(&self) -> Option<Instant> {
+        if let Asked::ByBot { until, .. } = self.asked { Some(until) } else { None }
+    }
 }
 
 impl Calls {
@@ -34,8 +51,8 @@ impl Calls {
                 let headers = take_headers(call, headers);
                 self.transfer(call, id, &target, headers);
             }
-            BotAct::Hold { id } => self.hold(call, Hold { id, holds: true }),
-            BotAct::Resume { id } => self.hold(call, Hold { id, holds: false }),
+            BotAct::Hold { id } => self.hold(call, id, true, now),
+            BotAct::Resume { id } => self.hold(call, id, false, now),
             BotAct::AnswerHeaders(headers) => call.answer_headers = take_headers(call, headers),
             BotAct::ByeHeaders(headers) => {
                 let headers = take_headers(call, headers);
@@ -53,25 +70,25 @@ impl Calls {
         }
     }
 
-    fn hold(&mut self, call: &mut Call, hold: Hold) {
+    fn hold(&mut self, call: &mut Call, id: u64, holds: bool, now: Instant) {
         let failed = |status, reason: &str| ControlEvent::Failed { status, reason: reason.to_owned() };
         let at_once = match call.hold {
             _ if !matches!(call.stage, Stage::Talking { .. }) => Some(failed(481, "the call is not up")),
             Some(_) => Some(failed(491, "a hold or resume is under way")),
-            None if call.session.holds() == hold.holds => Some(ControlEvent::Done),
+            None if call.session.holds() == holds => Some(ControlEvent::Done),
             None => None,
         };
         match at_once {
-            Some(event) => self.tell_control(call, hold.id, event),
+            Some(event) => self.tell_control(call, id, event),
             None => {
-                call.hold = Some(hold);
+                call.hold = Some(Hold { holds, asked: Asked::ByBot { id, until: now + self.limits.hold } });
                 self.offer_hold(call);
             }
         }
     }
 
-    /// Offers what the bot's hold or resume asks for, if there is one. Again after each offer of the peer's: the endpoint sends the
-    /// newest, and what the peer's came to is what ours builds on.
+    /// Offers what the hold or resume asks for, if there is one. Again after each offer of the peer's: the endpoint sends the newest,
+    /// and what the peer's came to is what ours builds on.
     pub(crate) fn offer_hold(&mut self, call: &mut Call) {
         if let Some(hold) = call.hold {
             let sdp = call.session.make_hold(hold.holds);
@@ -81,15 +98,34 @@ impl Calls {
 
     pub(crate) fn hold_settled(&mut self, call: &mut Call, refused: Option<u16>) {
         let Some(hold) = call.hold.take() else { return };
-        let event = match refused {
-            Some(status) => ControlEvent::Failed { status, reason: sip::message::reason_phrase(status) },
-            None => {
+        match (hold.asked, refused) {
+            (Asked::ByBot { id, .. }, Some(status)) => {
+                let reason = sip::message::reason_phrase(status);
+                self.tell_control(call, id, ControlEvent::Failed { status, reason });
+            }
+            (Asked::ByBot { id, .. }, None) => {
                 let milestone = if hold.holds { Milestone::HeldByBot } else { Milestone::ResumedByBot };
                 self.emit(Output::Milestone { call: call.id, milestone });
-                ControlEvent::Done
+                self.tell_control(call, id, ControlEvent::Done);
             }
-        };
-        self.tell_control(call, hold.id, event);
+            (Asked::GivenUp, None) => {
+                call.hold = Some(Hold { holds: !hold.holds, asked: Asked::TakesBack });
+                self.offer_hold(call);
+            }
+            (Asked::GivenUp, Some(_)) | (Asked::TakesBack, _) => {}
+        }
+    }
+
+    pub(crate) fn give_up_hold(&mut self, call: &mut Call, now: Instant) {
+        let Some(hold) = &mut call.hold else { return };
+        match hold.asked {
+            Asked::ByBot { id, until } if until <= now => {
+                hold.asked = Asked::GivenUp;
+                let reason = sip::message::reason_phrase(408);
+                self.tell_control(call, id, ControlEvent::Failed { status: 408, reason });
+            }
+            _ => {}
+        }
     }
 }
 

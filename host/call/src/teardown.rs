@@ -185,6 +185,7 @@ impl Calls {
                 }
                 _ => {}
             }
+            calls.give_up_hold(call, now);
             calls.press_digits(call, now);
         });
     }

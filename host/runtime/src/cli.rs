@@ -38,6 +38,8 @@ pub enum Command {
     Serve(Box<ServeArgs>),
     /// Looks for mistakes in a configuration and in what it refers to, and names all of them.
     Check(CheckArgs),
+    /// Looks a set-up over, from the configuration to a call, and says what is wrong and what mends it.
+    Doctor(DoctorArgs),
     /// Prints the whole configuration, defaults included; secrets only by their place.
     PrintConfig(PrintConfigArgs),
     /// Places one call and says how it went.
@@ -128,6 +130,29 @@ pub struct CheckArgs {
     /// Does not look at the files and environment variables that it refers to.
     #[arg(long)]
     pub no_files: bool,
+    #[arg(long)]
+    pub json: bool,
+}
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  patchbay doctor --config patchbay.toml                            while the host runs: it is asked and called too
+  patchbay doctor --config patchbay.toml --called +912261234567     which bot answers, by each trunk
+  patchbay doctor --config patchbay.toml --live 'sip:trunk.example:5061;transport=tls'
+  patchbay doctor --config patchbay.toml --json
+Exit code: 0 nothing is wrong, 1 something is, 64 wrong usage or no configuration.";
+
+#[derive(Args, Debug)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub struct DoctorArgs {
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// A number that is to be answered; several times for several.
+    #[arg(long, value_name = "NUMBER")]
+    pub called: Vec<String>,
+    /// The trunk's signalling address: it is resolved and connected to. Without this nothing leaves for the trunk.
+    #[arg(long, value_name = "URI")]
+    pub live: Vec<String>,
     #[arg(long)]
     pub json: bool,
 }

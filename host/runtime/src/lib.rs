@@ -16,6 +16,7 @@ pub mod cli;
 pub mod compile_child;
 pub mod config;
 mod core;
+pub mod doctor;
 pub mod drain;
 pub mod hosting;
 mod media_shard;

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Serve(args) => serve(&args),
         Command::Check(args) => run_check(&args),
+        Command::Doctor(args) => runtime::doctor::run(&args),
         Command::PrintConfig(args) => print_config(&args),
         Command::Call(args) => call(&args),
         Command::Operate(command) => runtime::operate::run(&command),

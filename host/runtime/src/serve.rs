@@ -221,7 +221,7 @@ fn media_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2)
 }
 
-fn plugin_limits(config: &Config) -> plugin::Limits {
+pub(crate) fn plugin_limits(config: &Config) -> plugin::Limits {
     plugin::Limits {
         memory_bytes: (config.limits.guest_memory_mb as usize) << 20,
         component_bytes: (config.limits.bot_mb as usize) << 20,

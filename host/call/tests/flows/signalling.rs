@@ -108,6 +108,33 @@ fn a_hold_that_is_refused_leaves_all_as_it_was() {
     scene.sip(offer(OFFER)).expect(&["accept offer"]);
 }
 
+/// A peer may ring on a re-INVITE for minutes. The bot hears that it failed, and in the end it has.
+#[test]
+fn a_hold_without_an_answer_fails_after_35_s_and_is_taken_back_if_it_comes_to_be() {
+    let mut scene = Scene::talking(MENU);
+    scene.bot(BotAct::Hold { id: 1 }).expect(&["re-INVITE sendonly"]);
+    scene.wait_ms(34_999).expect(&[]);
+    scene.wait_ms(1).expect(&["bot: control 1 Failed { status: 408, reason: \"Request Timeout\" }"]);
+    let under_way =
+        |id| format!("bot: control {id} Failed {{ status: 491, reason: \"a hold or resume is under way\" }}");
+    scene.wait_ms(100_000).bot(BotAct::Resume { id: 2 }).expect(&[&under_way(2)]);
+    scene.sip(answered("recvonly")).expect(&["update leg deaf", "re-INVITE sendrecv"]);
+    scene.bot(BotAct::Hold { id: 3 }).expect(&[&under_way(3)]);
+    scene.sip(answered("sendrecv")).expect(&["update leg"]);
+    scene.bot(BotAct::Resume { id: 4 }).expect(&["bot: control 4 Done"]);
+}
+
+#[test]
+fn a_hold_that_was_given_up_and_refused_is_over() {
+    let mut scene = Scene::talking(MENU);
+    scene.bot(BotAct::Hold { id: 1 }).wait_ms(35_000).words();
+    scene.sip(Event::OfferRejected { dialog: CALL, status: 488 }).expect(&[]);
+    scene.bot(BotAct::Hold { id: 2 }).expect(&["re-INVITE sendonly"]);
+    scene.sip(answered("recvonly")).expect(&["update leg deaf", "bot: control 2 Done"]);
+    scene.wait_ms(40_000).expect(&[]);
+    assert_eq!(scene.calls.live().timers, 1, "only the longest call's");
+}
+
 #[test]
 fn a_hold_before_the_call_is_up_fails() {
     let mut scene = Scene::new(settings());

@@ -21,13 +21,20 @@ fn checked(headers: Vec<control::Header>) -> Result<Vec<Header>, types::Error> {
     Ok(headers)
 }
 
-/// That it stays within the angle brackets of a Refer-To. Source: RFC 3261 25.1.
+/// That it stays within the angle brackets of a Refer-To (RFC 3261 25.1), and says whom to call and nothing else: `?Replaces=..` would
+/// put headers of the bot's choice into the INVITE that it asks for, `;method=` make it another request.
 fn check_target(target: &str) -> Result<(), types::Error> {
     bounded("target", target, TARGET_BYTES_MAX)?;
     let scheme = SCHEMES.iter().find(|scheme| fields::starts_with(target, scheme));
     let says_something = scheme.is_some_and(|scheme| target.len() > scheme.len());
     if !says_something || !target.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&byte)) {
         return Err(refused("bad-uri", "a target is a sip:, sips: or tel: URI"));
+    }
+    // A `?` or `;method` of the user part is neither, but no number or name needs one there.
+    let name = |param: &str| param.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("method"));
+    let names_method = target.split(';').skip(1).any(name);
+    if target.contains('?') || names_method {
+        return Err(refused("bad-uri", "a target names neither headers nor a method"));
     }
     Ok(())
 }

@@ -418,6 +418,16 @@ fn a_transfer_goes_to_a_sip_or_tel_uri() {
     for target in ["", "sip:", "http://a", "sip:a b", "sip:a>", "sip:a\r\nVia: b", "sip:\"a", "sip:ä"] {
         assert_eq!(transfer(Text(target), NONE), refused("bad-uri"), "{target:?}");
     }
+    for target in [
+        "sip:a@b?Replaces=x",
+        "sip:a@b;transport=tcp?X-A=1",
+        "sip:a@b;method=BYE",
+        "sip:a@b;lr;METHOD=BYE",
+        "sip:a@b;method",
+    ] {
+        assert_eq!(transfer(Text(target), NONE), refused("bad-uri"), "{target:?}");
+    }
+    assert_eq!(transfer(Text("sip:a@b;methodical=1"), NONE), begun("control", 20));
     assert_eq!(transfer(Long(513), NONE), refused("too-long"));
     assert_eq!(transfer(SIP, Headers(&[("Via", "v")])), refused("bad-header"));
     for name in ["control.hold", "control.resume"] {

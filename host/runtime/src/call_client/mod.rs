@@ -27,8 +27,9 @@ use crate::rtp_ports::RtpPorts;
 use crate::said::{complain, say};
 use crate::signalling::{Bounds, Edge, EdgeEvent, Signalling};
 use crate::wiring;
-use called::Called;
+pub(crate) use called::Called;
 pub use report::CallReport;
+pub(crate) use sound::write_wav;
 use sound::{Heard, Sound, SoundCommand, SoundEvent};
 
 const DIALOG: DialogId = DialogId::outgoing(1);

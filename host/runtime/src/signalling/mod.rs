@@ -62,6 +62,16 @@ pub struct Signalling {
     pub events: mpsc::Receiver<EdgeEvent>,
 }
 
+/// Where a connection of ours to this host would be tried, in order. Errors: no address.
+pub async fn addresses(
+    name_servers: &[SocketAddr],
+    host: &str,
+    port: Option<u16>,
+    transport: Transport,
+) -> Result<Vec<SocketAddr>, String> {
+    Resolver::new(name_servers)?.addresses(host, port, transport).await
+}
+
 impl Signalling {
     /// Binds everything, or nothing. Errors: every listener that cannot be bound, every certificate that cannot be read.
     pub fn bind(config: &Config, bounds: Bounds, metrics: &Metrics, trace: SipTrace) -> Result<Self, Problems> {

@@ -29,7 +29,7 @@ pub struct Host {
     process: Running,
     pub api: Api,
     pub certificates: Certificates,
-    folder: PathBuf,
+    pub folder: PathBuf,
     tcp: SocketAddr,
     tls: SocketAddr,
     admin: String,
@@ -128,6 +128,17 @@ impl Host {
         until(PATIENCE, look).with_context(|| format!("{id} is not {state}: {:?}", client.outbound(id)))
     }
 
+    /// Its configuration with the ports that the system gave it, and so many calls as it has ports for.
+    pub fn bound_configuration(&self) -> Result<PathBuf> {
+        let mut text = configuration(&self.api);
+        for address in [&self.admin, &self.callbacks.to_string(), &self.tcp.to_string(), &self.tls.to_string()] {
+            text = text.replacen("127.0.0.1:0", address, 1);
+        }
+        let file = self.folder.join("bound.toml");
+        fs::write(&file, text + "\n[limits]\ncalls = 100\n")?;
+        Ok(file)
+    }
+
     /// Ends it. Errors: it does not end well, has lost a call, or told a secret.
     pub fn stop(mut self) -> Result<()> {
         self.process.signal(15);
@@ -186,7 +197,7 @@ fn summaries(log: &str) -> Vec<Value> {
     lines.filter_map(|(_, summary)| serde_json::from_str(summary).ok()).collect()
 }
 
-fn built(variable: &str, default: &str) -> Result<PathBuf> {
+pub fn built(variable: &str, default: &str) -> Result<PathBuf> {
     let path = std::env::var_os(variable).map_or_else(|| repository().join("target").join(default), PathBuf::from);
     path.canonicalize().with_context(|| format!("{} ({variable}) was not built: cargo xtask test", path.display()))
 }

@@ -7,4 +7,5 @@
 mod host;
 
 mod dialled;
+mod doctor;
 mod inbound;

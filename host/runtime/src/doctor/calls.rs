@@ -1,0 +1,196 @@
+//! What a peer sees of the host that runs: OPTIONS answered by each listener, and a call with sound both ways.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use sip::Transport;
+
+use super::listeners::Host;
+use super::probe::{self, Failure};
+use super::{Case, Finding, routes};
+use crate::call_client::{self, CallReport};
+use crate::cli::CallArgs;
+use crate::config::{Listener, Srtp, scheme};
+use crate::signalling::address_towards;
+
+const TONE_HZ: f64 = 440.0;
+const TONE_SAMPLES: usize = 12_000;
+const TONE_LEVEL: f64 = 12_000.0;
+/// What an echo of the tone surely has, and silence surely not.
+const HEARD_LEVEL: u16 = 2_000;
+
+pub(super) fn options(case: &Case) -> Vec<Finding> {
+    case.config.listeners.iter().filter_map(|listener| asked(case, listener)).collect()
+}
+
+/// None: nobody knows where it listens.
+fn asked(case: &Case, listener: &Listener) -> Option<Finding> {
+    let (to, transport) = (reached_at(listener)?, listener.listen.transport);
+    let name = listener.listen;
+    if case.host == Host::Absent {
+        return Some(Finding::unknown(name, "no patchbay runs", "start it, and ask again"));
+    }
+    if let Some(outsider) = outsider(case, to) {
+        let why = format!("{outsider} is in no trunk's networks: the host does not answer this machine, as it should");
+        return Some(Finding::unknown(
+            name,
+            why,
+            format!("a [[trunks]] with networks = [\"{outsider}\"] lets the doctor ask"),
+        ));
+    }
+    Some(match probe::options(transport, to, &listener.certificates) {
+        Ok((200, _)) => Finding::well(name, "is answered 200"),
+        Ok((status, phrase)) => Finding::wrong(
+            name,
+            format!("is answered {status} {phrase}"),
+            "503 is a host that drains or is full: see its log",
+        ),
+        Err(Failure::NoConnection(error)) => {
+            Finding::wrong(name, format!("no connection: {error}"), "is the host running?")
+        }
+        Err(Failure::NoAnswer(error)) => Finding::wrong(
+            name,
+            error,
+            "its log says what it makes of this machine; restart it if its configuration is older",
+        ),
+    })
+}
+
+/// Where this machine reaches it.
+fn reached_at(listener: &Listener) -> Option<SocketAddr> {
+    let address = listener.listen.address;
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    (address.port() != 0).then(|| SocketAddr::new(ip, address.port()))
+}
+
+/// The address that the host sees us by, if that is no trunk's.
+fn outsider(case: &Case, to: SocketAddr) -> Option<IpAddr> {
+    let from = address_towards(to.ip()).unwrap_or(to.ip());
+    case.config.trunk_of(from).is_none().then_some(from)
+}
+
+/// Calls an echo and listens for its own tone; again with SRTP, where the trunk that we count as takes it.
+pub(super) fn call(case: &Case) -> Vec<Finding> {
+    if case.host == Host::Absent {
+        return vec![Finding::unknown("", "no patchbay runs", "start it, and ask again")];
+    }
+    let plain = case.config.listeners.iter().filter(|listener| listener.listen.transport != Transport::Tls);
+    let Some((listener, to)) = plain.filter_map(|listener| Some((listener, reached_at(listener)?))).next() else {
+        let why = "there is no TCP or UDP listener to call by";
+        return vec![Finding::unknown("", why, "patchbay call 'sip:echo@NAME;transport=tls' --tls-ca ca.pem --srtp")];
+    };
+    let trunk = address_towards(to.ip()).ok().and_then(|from| case.config.trunk_of(from));
+    let Some(trunk) = trunk.and_then(|id| case.config.trunks.get(usize::from(id.0))) else {
+        return vec![Finding::unknown("", "this machine is in no trunk's networks", "as above")];
+    };
+    let routing = routes::routing(case).unwrap_or_default();
+    let numbers = case.args.called.iter().map(|number| call::called_number(number)).chain(["echo".to_owned()]);
+    let is_echo = |number: &String| {
+        let route = routing.find(&trunk.name, number, &format!("sip:{number}@localhost"));
+        route.is_some_and(|route| route.plugin == "echo")
+    };
+    let Some(number) = numbers.into_iter().find(is_echo) else {
+        let why = format!("no number leads trunk {} to the bot `echo`", trunk.name);
+        return vec![Finding::unknown(
+            "",
+            why,
+            "route one to echo.wasm and name it by --called: its echo shows that sound goes both ways",
+        )];
+    };
+    let how = scheme(listener.listen.transport);
+    let uri = format!("sip:{number}@{to};transport={how}");
+    let wanted = match trunk.srtp {
+        Srtp::Require => &[true][..],
+        Srtp::Prefer => &[false, true],
+        Srtp::Off => &[false],
+    };
+    wanted.iter().map(|srtp| placed(&uri, *srtp)).collect()
+}
+
+fn placed(uri: &str, srtp: bool) -> Finding {
+    let what = if srtp { format!("{uri} with SRTP") } else { uri.to_owned() };
+    let heard = match Sounds::new().and_then(|sounds| sounds.place(uri, srtp)) {
+        Ok(heard) => heard,
+        Err(error) => return Finding::unknown(what, format!("{error:#}"), "`patchbay call` says more"),
+    };
+    let Heard { report, level } = heard;
+    if report.status != 200 {
+        let why = format!("is answered {} {}", report.status, report.phrase);
+        return Finding::wrong(what, why, "`patchbay call --ladder` shows the messages, the host's log the cause");
+    }
+    if report.packets_received == 0 {
+        let why = format!("{} packets were sent and none came back", report.packets_sent);
+        return Finding::wrong(what, why, "open the UDP ports of `rtp.ports` both ways, and see what is advertised");
+    }
+    if level < HEARD_LEVEL {
+        let why =
+            format!("{} packets came back and all are silent: ours do not reach the host", report.packets_received);
+        return Finding::wrong(
+            what,
+            why,
+            "open the UDP ports of `rtp.ports`; media_networks must hold this machine's address",
+        );
+    }
+    let lost = report.packets_lost;
+    Finding::well(what, format!("its sound comes back, {} packets, {lost} lost", report.packets_received))
+}
+
+struct Heard {
+    report: CallReport,
+    /// The loudest sample.
+    level: u16,
+}
+
+/// A tone to play and a place for what is heard, in a folder that goes with this.
+struct Sounds {
+    folder: PathBuf,
+}
+
+impl Sounds {
+    fn new() -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("patchbay-doctor-{:016x}", rand::random::<u64>()));
+        std::fs::create_dir(&folder)?;
+        Ok(Self { folder })
+    }
+
+    fn place(&self, uri: &str, srtp: bool) -> anyhow::Result<Heard> {
+        let (tone, echo) = (self.folder.join("tone.wav"), self.folder.join("echo.wav"));
+        let step = TONE_HZ * std::f64::consts::TAU / 8000.0;
+        let samples: Vec<i16> = (0..TONE_SAMPLES).map(|at| ((at as f64 * step).sin() * TONE_LEVEL) as i16).collect();
+        call_client::write_wav(&tone, &samples)?;
+        let args = CallArgs {
+            uri: uri.to_owned(),
+            tls_ca: None,
+            tls_server_name: None,
+            srtp,
+            play: Some(tone),
+            record: Some(echo.clone()),
+            digits: None,
+            duration: None,
+            ladder: false,
+            json: false,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let report = runtime.block_on(call_client::call(call_client::Order::read(&args)?))?;
+        Ok(Heard { report, level: loudest(&echo)? })
+    }
+}
+
+/// 0 if there was no call to record.
+fn loudest(path: &Path) -> anyhow::Result<u16> {
+    if !path.exists() {
+        return Ok(0);
+    }
+    let samples = crate::wiring::read_sound(path, 60)?;
+    Ok(samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0))
+}
+
+impl Drop for Sounds {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}

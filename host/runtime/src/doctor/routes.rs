@@ -1,0 +1,65 @@
+//! Which bot answers a number, by the operator's routes; those of tenants are asked of the host that runs.
+
+use call::Routing;
+
+use super::{Case, Finding};
+use crate::wiring;
+
+pub(super) fn check(case: &Case) -> Vec<Finding> {
+    let routing = match routing(case) {
+        Ok(routing) => routing,
+        Err(error) => return vec![Finding::wrong("", error, "")],
+    };
+    let trunks = case.config.trunks.iter().map(|trunk| trunk.name.as_str());
+    if case.args.called.is_empty() {
+        return trunks.filter_map(|trunk| any(case, trunk)).collect();
+    }
+    let numbers = || case.args.called.iter().map(|number| call::called_number(number));
+    trunks.flat_map(|trunk| numbers().map(|number| one(case, &routing, trunk, &number)).collect::<Vec<_>>()).collect()
+}
+
+/// As the host makes it from this configuration, tenants left out. Errors: a secret of a route's configuration cannot be read.
+pub(super) fn routing(case: &Case) -> Result<Routing, String> {
+    let routes = wiring::routes(&case.config, &bots(case)).map_err(|error| format!("{error:#}"))?;
+    Ok(Routing::new(routes))
+}
+
+/// The names of the folder's .wasm files.
+fn bots(case: &Case) -> Vec<String> {
+    let files = case.config.bots.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".wasm")?.to_owned())).collect()
+}
+
+fn one(case: &Case, routing: &Routing, trunk: &str, number: &str) -> Finding {
+    let what = format!("{number} by trunk {trunk}");
+    let uri = format!("sip:{number}@localhost");
+    let Some(route) = routing.find(trunk, number, &uri) else {
+        return match case.config.data {
+            None => Finding::wrong(
+                what,
+                "no route fits: 404",
+                format!("add [[routes]] with called = \"{number}\" and plugin"),
+            ),
+            Some(_) => {
+                let mend = format!("`patchbay route-test {number}` asks the host that runs");
+                Finding::unknown(what, "no route of the configuration fits; a tenant's may", mend)
+            }
+        };
+    };
+    if !bots(case).contains(&route.plugin) {
+        let folder = case.config.bots.as_deref().map(|folder| folder.display().to_string()).unwrap_or_default();
+        let why = format!("routes[{}] names `{}`, which has no file: 480", route.name, route.plugin);
+        return Finding::wrong(what, why, format!("put {}.wasm into {folder}", route.plugin));
+    }
+    Finding::well(what, format!("routes[{}] names `{}`", route.name, route.plugin))
+}
+
+/// Without a number: whether any call of this trunk could be answered.
+fn any(case: &Case, trunk: &str) -> Option<Finding> {
+    let fits = |route: &crate::config::Route| route.trunk.as_deref().is_none_or(|name| name == trunk);
+    if case.config.data.is_some() || case.config.routes.iter().any(fits) {
+        return None;
+    }
+    let what = format!("of trunk {trunk}");
+    Some(Finding::wrong(what, "none fits: every call gets 404", format!("add [[routes]] with trunk = \"{trunk}\"")))
+}
