@@ -77,7 +77,8 @@ fn fifty_calls_to_one_number_at_once_find_their_own_contexts_before_and_after_th
             let client = host.client();
             thread::spawn(move || -> Result<(String, String)> {
                 let who = format!("customer {number}");
-                let request = client.dialled(json!({ "who": who }))?;
+                let request =
+                    client.dialled(json!({ "who": who })).inspect_err(|error| eprintln!("{who}: {error:#}"))?;
                 Ok((request["id"].as_str().context("no id")?.to_owned(), who))
             })
         })
