@@ -26,7 +26,7 @@ mod world;
 use runner::{Seeds, run, run_all};
 
 /// Seeds that found something once. What each found is in the commit that fixed it.
-const REGRESSIONS: &[u64] = &[214, 764, 1862, 2062];
+const REGRESSIONS: &[u64] = &[214, 764, 1862, 2062, 2528];
 /// What a plain `cargo test` goes through.
 const DEFAULT_SEEDS: u64 = 800;
 

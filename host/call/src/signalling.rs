@@ -13,6 +13,7 @@ use crate::call::{Bot, Call, End, Stage};
 use crate::cause::{By, Cause};
 use crate::control::Calls;
 use crate::door::{BotAct, BotEvent, ControlEvent, Milestone, Output};
+use crate::session::Why;
 use crate::teardown::one_line;
 
 /// Headers of one message that a bot may add, and the bytes of a name and a value.
@@ -88,9 +89,10 @@ impl Calls {
     }
 
     /// Offers what the hold or resume asks for, if there is one. Again after each offer of the peer's: the endpoint sends the newest,
-    /// and what the peer's came to is what ours builds on.
+    /// and what the peer's came to is what ours builds on. While an offer that the peer asked for waits for its answer, none is made: the
+    /// answer would be taken for this one's.
     pub(crate) fn offer_hold(&mut self, call: &mut Call) {
-        if let Some(hold) = call.hold {
+        if let (Some(hold), None | Some(Why::Hold { .. })) = (call.hold, call.session.offers()) {
             let sdp = call.session.make_hold(hold.holds);
             self.emit(Output::Sip(Command::Reinvite { dialog: call.id, sdp }));
         }

@@ -158,6 +158,15 @@ fn a_hold_that_waits_is_offered_anew_after_the_peers_own_offer() {
 }
 
 #[test]
+fn a_hold_waits_for_the_answer_to_an_offer_that_the_peer_asked_for() {
+    let mut scene = Scene::talking(MENU);
+    scene.sip(Event::Offer { dialog: CALL, sdp: None }).expect(&["accept offer"]);
+    scene.bot(BotAct::Hold { id: 1 }).expect(&[]);
+    scene.sip(answered("sendrecv")).expect(&["re-INVITE sendonly"]);
+    scene.sip(answered("recvonly")).expect(&["update leg deaf", "bot: control 1 Done"]);
+}
+
+#[test]
 fn a_held_caller_may_offer_and_stays_on_hold() {
     let mut scene = Scene::talking(MENU);
     scene.bot(BotAct::Hold { id: 1 }).sip(answered("recvonly")).words();
