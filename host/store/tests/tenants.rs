@@ -2,7 +2,7 @@
 
 mod setup;
 
-use serde_json::json;
+use serde_json::{Map, json};
 use setup::*;
 use store::*;
 
@@ -12,7 +12,17 @@ fn a_tenant_lives_from_its_creation_to_its_deletion_and_survives_a_restart() {
     let store = data.open();
     let quotas = Quotas { calls: 7, ..Quotas::default() };
     let made = store.create_tenant(&by(5), &name("acme"), quotas).unwrap();
-    assert_eq!(made, Tenant { name: name("acme"), source: Source::Api, quotas, egress: Vec::new(), created_at_ms: 5 });
+    assert_eq!(
+        made,
+        Tenant {
+            name: name("acme"),
+            source: Source::Api,
+            quotas,
+            egress: Vec::new(),
+            engines: Map::new(),
+            created_at_ms: 5
+        }
+    );
     drop(store);
     let store = data.open();
     assert_eq!(store.tenants().unwrap(), [made]);

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use outside::Pattern;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use speech::{ChatConfig, SpeechConfig};
 
-use super::section::Section;
-use super::{BotSecret, Problem, nearest};
+use super::section::{Section, expected};
+use super::{BotSecret, Problem, Problems, nearest};
 
 /// What is missing is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,14 @@ pub struct Scope {
     pub header: String,
 }
 
+impl Scope {
+    /// Lines that are no hosts are told elsewhere.
+    pub fn of_tenant(name: &str, scope: &store::SecretScope) -> Self {
+        let hosts = scope.hosts.iter().filter_map(|line| line.parse().ok()).collect();
+        Self { name: name.to_owned(), hosts, header: scope.header.clone() }
+    }
+}
+
 /// In which engines are shown their key.
 const KEY_HEADER: &str = "Authorization";
 
@@ -44,6 +53,19 @@ impl Engines {
         let chat = self.chat.iter().map(|chat| ("chat", &chat.url, &chat.api_key, chat.problems()));
         let all = stt.chain(tts).chain(chat);
         all.map(|(place, url, api_key, problems)| Named { place, url, api_key: api_key.as_deref(), problems })
+    }
+
+    /// A tenant's own. Errors: all that is wrong, with paths as in its tenant.toml; what stands there instead is not shown.
+    pub fn of_tenant(engines: &Map<String, Value>, secrets: &[Scope]) -> Result<Self, Problems> {
+        let read = serde_path_to_error::deserialize::<_, Self>(Value::Object(engines.clone()));
+        let engines = read.map_err(|error| {
+            let text = expected(&error.inner().to_string()).to_owned();
+            Problems(vec![Problem::new(error.path().to_string(), text)])
+        })?;
+        match engines.problems(secrets) {
+            problems if problems.is_empty() => Ok(engines),
+            problems => Err(Problems(problems)),
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -86,7 +108,8 @@ fn key_problem(path: String, key: &str, url: &str, host: &Pattern, secrets: &[Sc
         return Some(problem.hint("write https:// in url, or leave api_key out"));
     }
     let Some(scope) = secrets.iter().find(|scope| scope.name == key) else {
-        let problem = problem(format!("there is no secret `{key}`"));
+        // It may be the key itself.
+        let problem = problem("names no secret that is there".to_owned());
         return Some(match nearest(key, secrets.iter().map(|scope| scope.name.as_str())) {
             Some(name) => problem.hint(format!("did you mean `{name}`?")),
             None => problem.hint(format!("add it: hosts = [\"{host}\"], header = \"{KEY_HEADER}\"")),

@@ -129,6 +129,11 @@ impl Directory {
     pub fn set(&self, tenant: &str, config: config::Engines, secrets: Vec<Secret>) {
         let mut of_tenants = self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = of_tenants.entry(tenant.to_owned()).or_insert_with(|| self.entry_of_host());
+        if config.is_empty() {
+            entry.engines = entry.host.clone();
+            entry.own = None;
+            return;
+        }
         let rules = rules(&config, secrets);
         if let Some((known, way)) = &entry.own
             && *known == config
