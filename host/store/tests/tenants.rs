@@ -398,3 +398,20 @@ fn a_tenant_that_binds_its_own_numbers_takes_no_call_of_another_and_not_all_of_t
     store.put_route(&by(7), "rival", &ringing, Overlap::Refused).unwrap();
     assert!(store.put_route(&by(8), "rival", &route("vip", exact("+91228"), "menu"), Overlap::Refused).is_err());
 }
+
+#[test]
+fn engines_of_a_tenant_are_kept_and_bounded() {
+    let data = Data::new();
+    let engines = |text: &str| json!({ "chat": { "url": text } }).as_object().unwrap().clone();
+    let store = data.open();
+    store.create_tenant(&by(1), &name("acme"), Quotas::default()).unwrap();
+    let wanted = engines("https://a.example/v1");
+    assert_eq!(store.set_engines(&by(2), "acme", &wanted).unwrap().engines, wanted);
+    let before = store.sequence();
+    store.set_engines(&by(2), "acme", &wanted).unwrap();
+    assert_eq!(store.sequence(), before, "they are so already");
+    let many = engines(&"x".repeat(16 << 10));
+    assert!(matches!(store.set_engines(&by(2), "acme", &many), Err(Error::Invalid(_))));
+    drop(store);
+    assert_eq!(data.open().tenant("acme").unwrap().engines, wanted);
+}

@@ -136,3 +136,52 @@ pub(super) fn read(top: &mut Section<'_>, secrets: &BTreeMap<String, BotSecret>)
     engines.problems(&scopes).into_iter().for_each(|problem| top.report(problem));
     engines
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(engines: Value, secrets: &[Scope]) -> Vec<String> {
+        let Value::Object(engines) = engines else { panic!("no object") };
+        let problems = Engines::of_tenant(&engines, secrets).err().map_or(Vec::new(), |problems| problems.0);
+        problems.iter().map(Problem::to_string).collect()
+    }
+
+    fn scope(name: &str, host: &str, header: &str) -> Scope {
+        Scope { name: name.to_owned(), hosts: vec![host.parse().unwrap()], header: header.to_owned() }
+    }
+
+    #[test]
+    fn a_key_is_a_secret_that_may_go_to_its_engine() {
+        let check = |url: &str, key: &str, expect: &str| {
+            let secrets = [
+                scope("openai", "api.openai.com:443", "authorization"),
+                scope("other", "other.example:443", "Authorization"),
+                scope("header", "api.openai.com:443", "X-Key"),
+            ];
+            let told = told(json!({ "chat": { "url": url, "model": "m", "api_key": key } }), &secrets).join("\n");
+            assert!(if expect.is_empty() { told.is_empty() } else { told.contains(expect) }, "{url} {key}: {told}");
+            assert!(!told.contains("sk-1234"), "{told}");
+        };
+        let there = "https://api.openai.com/v1";
+        check(there, "openai", "");
+        check(there, "opnai", "chat.api_key: names no secret that is there (did you mean `openai`?)");
+        check(there, "sk-1234", "hosts = [\"api.openai.com:443\"], header = \"Authorization\"");
+        check(there, "other", "the secret `other` may not go to api.openai.com:443");
+        check(there, "header", "the secret `header` goes into the header `X-Key`");
+        check("http://api.openai.com:443/v1", "openai", "goes over TLS only");
+        check("https:///v1", "openai", "chat.url");
+    }
+
+    #[test]
+    fn each_mistake_has_its_path_and_shows_nothing_that_may_be_a_secret() {
+        let stt = json!({ "url": "https://a.example/v1", "model": "m", "total_ms_max": "sk-1234" });
+        let told = told(json!({ "speech": { "stt": stt } }), &[]).join("\n");
+        assert!(told.starts_with("speech.stt.total_ms_max: expected u32"), "{told}");
+        let tts = json!({ "url": "https://a.example/v1", "model": "m", "vioce": "joe" });
+        let told = self::told(json!({ "speech": { "tts": tts } }), &[]).join("\n");
+        assert!(told.contains("speech.tts") && told.contains("unknown field `vioce`"), "{told}");
+    }
+}
