@@ -359,7 +359,7 @@ impl World {
                 self.later(PROMPT, Input::FallbackPlayed { call });
             }
             Output::Summary(summary) => self.summaries.push(*summary),
-            Output::SendDigits { .. } | Output::Milestone { .. } | Output::Drained => {}
+            Output::SendDigits { .. } | Output::Milestone { .. } | Output::Outbound(_) | Output::Drained => {}
         }
     }
 

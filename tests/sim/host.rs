@@ -181,6 +181,7 @@ impl Host {
             }
             Output::Summary(summary) => self.summary(sim, &summary),
             Output::Milestone { call, milestone } => sim.say(|| format!("host: {call:?} {milestone:?}")),
+            Output::Outbound(event) => sim.say(|| format!("host: {event:?}")),
             Output::Drained => sim.say(|| "host: drained".into()),
         }
     }

@@ -28,12 +28,14 @@ pub struct Test {
 
 type IsIn = fn(&TestProgram) -> bool;
 /// Test programs by stage, first match. The rest is `units`.
-const STAGES: [(&str, IsIn); 6] = [
+const STAGES: [(&str, IsIn); 7] = [
     ("fuzz", |tests| tests.target.starts_with("fuzz")),
     ("ladders", |tests| tests.name == "tests::ladders"),
     ("simulation", |tests| tests.name == "tests::sim"),
     ("interop", |tests| tests.name == "tests::interop"),
     ("speech", |tests| tests.name == "tests::speech"),
+    // The trunk calls a host, and is asked for calls.
+    ("trunk", |tests| tests.name == "trunk::calls"),
     // Sockets, threads and deadlines.
     ("host", |tests| tests.package == "patchbay"),
 ];
@@ -156,7 +158,7 @@ impl Plan<'_> {
     fn tests(&self, report: &mut Report, host: &Built, plugins: &Built, lacking: &[&str]) -> Result<()> {
         let all: Vec<&TestProgram> = plugins.tests.iter().chain(&host.tests).collect();
         let chosen = self.chosen(&all)?;
-        for stage in [UNITS, "ladders", "simulation", "fuzz", "host", "speech", "interop"] {
+        for stage in [UNITS, "ladders", "simulation", "fuzz", "host", "trunk", "speech", "interop"] {
             let of_stage: Vec<_> = chosen.iter().filter(|(tests, _)| stage_of(tests) == stage).collect();
             if of_stage.is_empty() {
                 continue;
@@ -165,7 +167,7 @@ impl Plan<'_> {
             for (tests, filter) in of_stage {
                 let mut command = tests.command();
                 command.args(*filter);
-                if matches!(stage, "host" | "speech" | "interop") {
+                if matches!(stage, "host" | "trunk" | "speech" | "interop") {
                     command.arg("--test-threads=1");
                 }
                 if self.is_ci {

@@ -17,12 +17,16 @@ use crate::signalling::Hold;
 ///
 /// ```text
 /// OpeningPorts -> StartingBot -> Ringing -> Answered -> Talking -> Over
-///                            \------------/         \-> Fallback -/
+///          \-> Matching -/   \------------/         \-> Fallback -/
 /// ```
 /// Every stage may go to `Over`, and only `teardown` does that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     OpeningPorts {
+        until: Instant,
+    },
+    /// Whether it is the second leg of a call that we asked for is about to be known.
+    Matching {
         until: Instant,
     },
     StartingBot {
@@ -170,6 +174,7 @@ impl Call {
     pub fn deadlines(&self) -> impl Iterator<Item = Instant> {
         let stage = match self.stage {
             Stage::OpeningPorts { until }
+            | Stage::Matching { until }
             | Stage::StartingBot { until }
             | Stage::Ringing { until }
             | Stage::Answered { until }

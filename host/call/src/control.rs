@@ -14,6 +14,7 @@ use crate::admission::Quotas;
 use crate::call::{Bot, Call, Dialog, End, Leg};
 use crate::cause::{By, Cause};
 use crate::door::{CallId, Input, Live, Output};
+use crate::outbound::Outbound;
 use crate::routing::Routing;
 use crate::settings::{Limits, Settings, Trunk, WallClock};
 
@@ -27,6 +28,7 @@ pub struct Calls {
     /// Media keys, SSRCs, the bots' seeds. The edge seeds it with the system's entropy, a test with a number.
     pub(crate) rng: StdRng,
     pub(crate) calls: HashMap<CallId, Call>,
+    pub(crate) outbound: Outbound,
     pub(crate) overloaded: bool,
     pub(crate) drain: Drain,
     /// The earliest deadline of each call. At most one entry a call.
@@ -57,6 +59,7 @@ impl Calls {
             wall,
             rng: StdRng::from_seed(seed),
             calls: HashMap::new(),
+            outbound: Outbound::default(),
             overloaded: false,
             drain: Drain::No,
             deadlines: BTreeSet::new(),
@@ -83,6 +86,7 @@ impl Calls {
             Input::BotEnded { call, stats } => self.bot_ended(call, *stats, now),
             Input::Leg { call, event } => self.leg_event(call, event, now),
             Input::LegClosed { call, stats } => self.leg_closed(call, *stats, now),
+            Input::Outbound(input) => self.outbound_input(input, now),
             Input::Hangup { call } => self.end_one(call, End::new(By::Operator, Cause::Operator, ""), now),
             Input::Replaced { call } => {
                 self.end_one(call, End::host(Cause::Replaced, "its bot's build was replaced"), now);
@@ -125,7 +129,8 @@ impl Calls {
             Drain::Until(limit) | Drain::Forced(limit) => Some(limit),
             Drain::No | Drain::Done => None,
         };
-        self.deadlines.first().map(|(at, _)| *at).into_iter().chain(drain).min()
+        let call = self.deadlines.first().map(|(at, _)| *at);
+        [call, drain, self.outbound.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Fires everything that is due at `now`. Each firing moves its call on, so that this ends.
@@ -138,6 +143,7 @@ impl Calls {
             self.indexed.remove(&call);
             self.expire(call, now);
         }
+        self.outbound_timeout(now);
         if matches!(self.drain, Drain::Until(limit) if limit <= now) {
             self.drain = Drain::Forced(now + LAST_WORDS);
             self.end_all(End::host(Cause::Drain, "the time for draining is over"), now);

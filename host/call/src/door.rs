@@ -13,6 +13,7 @@
 //!
 //! An answer that does not come in time is not waited for: every state has a deadline.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use ipnet::IpNet;
 use media::{Codec, LegEvent, LegStats, Negotiated};
 
 use crate::cause::{By, Cause};
+use crate::outbound::{OutboundEvent, OutboundInput};
 use crate::routing::{Route, Routing};
 use crate::settings::{Tenant, WallClock};
 use crate::summary::{BargeIns, Summary};
@@ -76,6 +78,8 @@ pub enum Input {
         call: CallId,
         stats: Box<LegStats>,
     },
+    /// Of a call that the trunk is asked to make.
+    Outbound(OutboundInput),
     /// The operator ends a call.
     Hangup {
         call: CallId,
@@ -149,6 +153,8 @@ pub enum Output {
     CloseBot {
         call: CallId,
     },
+    /// Of a call that the trunk was asked to make.
+    Outbound(OutboundEvent),
     /// The record of a call that is over. The last output for this call.
     Summary(Box<Summary>),
     /// For the log: about six a call.
@@ -290,6 +296,9 @@ pub enum BotEvent {
     },
 }
 
+/// `call.attribute`, by name.
+pub type Attributes = Vec<(Cow<'static, str>, String)>;
+
 /// All that a bot's start needs.
 #[derive(Clone, Debug)]
 pub struct BotStart {
@@ -302,7 +311,7 @@ pub struct BotStart {
     /// `call.header`: every header of the INVITE that the trunk is trusted with, in order, bounded by [`Limits`](crate::Limits).
     pub headers: Arc<[(String, String)]>,
     /// `call.attribute`.
-    pub attributes: Vec<(&'static str, String)>,
+    pub attributes: Attributes,
     /// Seeds `random`.
     pub seed: [u8; 32],
 }
@@ -343,6 +352,11 @@ pub enum Milestone {
         status: u16,
         cause: Cause,
         why: String,
+    },
+    /// It may be the second leg of a call that we asked for. `request`: which one; None: it starts without context.
+    SecondLeg {
+        request: Option<String>,
+        how: &'static str,
     },
     BotStarted {
         ring: bool,

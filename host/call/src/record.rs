@@ -11,6 +11,7 @@ use crate::control::Calls;
 use crate::door::{BotStats, CallId, Milestone, Output};
 use crate::identity::Identity;
 use crate::routing::{Route, called_number, called_uri};
+use crate::second_leg::Origin;
 use crate::settings::{Limits, Trunk};
 use crate::summary::{BotRecord, MediaRecord, Summary, ms, us_per_frame};
 
@@ -25,6 +26,9 @@ pub(crate) struct Facts {
     /// The request-URI as routes see it.
     pub uri: String,
     pub identity: Identity,
+    /// The trunk's own name of the call, if it is trusted: of several legs it is the same.
+    pub call_sid: Option<String>,
+    pub origin: Option<Origin>,
     /// What the bot may read, bounded.
     pub headers: Arc<[(String, String)]>,
     pub started: Instant,
@@ -59,6 +63,8 @@ impl Facts {
             called: called_number(&request.uri().number().unwrap_or_default()),
             uri: called_uri(request.uri()),
             identity: Identity::read(request.from().as_bytes(), asserted, headers.get(HeaderName::Privacy)),
+            call_sid: call_sid(request).filter(|_| trunk.trusted),
+            origin: None,
             headers: kept.into(),
             started: now,
             started_unix_ms: unix_ms,
@@ -112,6 +118,16 @@ fn kept_headers(request: &Request, trusted: bool, limits: &Limits) -> (Vec<(Stri
     (kept, dropped)
 }
 
+/// Longer ones are no names.
+const CALL_SID_BYTES_MAX: usize = 128;
+
+fn call_sid(request: &Request) -> Option<String> {
+    let mut headers = request.headers().iter();
+    let (_, value) = headers.find(|(name, _)| name.eq_ignore_ascii_case("X-Exotel-CallSid"))?;
+    let text = std::str::from_utf8(value).ok()?.trim();
+    (!text.is_empty() && text.len() <= CALL_SID_BYTES_MAX).then(|| text.to_owned())
+}
+
 fn is_extra(name: &str) -> bool {
     name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-"))
 }
@@ -151,6 +167,7 @@ pub(crate) fn summary(id: CallId, facts: Facts, route: Option<&Route>, end: End,
         plugin_digest: build.map(|bot| bot.digest.clone()),
         generation: build.map(|bot| bot.generation),
         sip_call_id: facts.sip_call_id,
+        outbound: facts.origin.as_ref().and_then(Origin::request).map(str::to_owned),
         from: facts.identity.from,
         to: facts.to,
         called: facts.called,

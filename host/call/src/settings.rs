@@ -54,6 +54,12 @@ pub struct Limits {
     /// Headers of the INVITE that are kept for the bot and the summary, and their bytes altogether.
     pub headers: usize,
     pub header_bytes: usize,
+    /// Requests for outbound calls whose second leg may still come.
+    pub outbound_pending: usize,
+    /// How long it may take to come.
+    pub outbound: Duration,
+    /// How long an INVITE waits for the answer of the trunk's API that may name it.
+    pub outbound_answer: Duration,
     pub open_ports: Duration,
     /// The bot's `start`.
     pub start: Duration,
@@ -87,6 +93,9 @@ impl Default for Limits {
             calls: 4000,
             headers: 64,
             header_bytes: 16 * 1024,
+            outbound_pending: 1024,
+            outbound: Duration::from_secs(120),
+            outbound_answer: Duration::from_millis(500),
             open_ports: Duration::from_secs(2),
             start: Duration::from_millis(200),
             ring: Duration::from_secs(60),

@@ -10,9 +10,12 @@ use crate::call::{Bot, Call, Dialog, End, Leg, Stage};
 use crate::cause::{By, Cause};
 use crate::control::Calls;
 use crate::digits::InfoDigits;
-use crate::door::{Accept, BotStart, CallId, LegOpening, Milestone, Output, Ports, PortsWanted, StartFailure};
+use crate::door::{
+    Accept, Attributes, BotStart, CallId, LegOpening, Milestone, Output, Ports, PortsWanted, StartFailure,
+};
 use crate::record::{Facts, call_name, codec_name, summary, transport_name};
 use crate::routing::Route;
+use crate::second_leg::Origin;
 use crate::session::{Session, Unusable};
 use crate::settings::Trunk;
 use crate::teardown::rejection;
@@ -107,11 +110,15 @@ impl Calls {
             if call.route.ring {
                 calls.emit(Output::Sip(Command::Ring { dialog: id }));
             }
-            let start = calls.bot_start(call);
-            calls.emit(Output::StartBot { call: id, start: Box::new(start) });
-            call.bot = Bot::Starting;
-            call.stage = Stage::StartingBot { until: now + calls.limits.start };
+            calls.find_request(call, now);
         });
+    }
+
+    pub(crate) fn start_bot(&mut self, call: &mut Call, now: Instant) {
+        let start = self.bot_start(call);
+        self.emit(Output::StartBot { call: call.id, start: Box::new(start) });
+        call.bot = Bot::Starting;
+        call.stage = Stage::StartingBot { until: now + self.limits.start };
     }
 
     pub(crate) fn ports_refused(&mut self, id: CallId, end: End, now: Instant) {
@@ -124,7 +131,7 @@ impl Calls {
 
     fn bot_start(&mut self, call: &Call) -> BotStart {
         let facts = &call.facts;
-        let mut attributes = vec![
+        let known = [
             ("sip-call-id", facts.sip_call_id.clone()),
             ("transport", transport_name(facts.flow.transport).to_owned()),
             ("tenant", call.route.tenant.clone()),
@@ -132,11 +139,14 @@ impl Calls {
             ("route", call.route.name.clone()),
             ("identity", facts.identity.verdict.as_str().to_owned()),
         ];
-        attributes.extend(facts.identity.asserted.first().map(|asserted| ("asserted-identity", asserted.clone())));
+        let mut attributes: Attributes = known.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        attributes
+            .extend(facts.identity.asserted.first().map(|asserted| ("asserted-identity".into(), asserted.clone())));
         if let Some(negotiated) = call.session.negotiated() {
-            attributes.push(("codec", codec_name(negotiated.codec).to_owned()));
-            attributes.push(("srtp", if negotiated.srtp.is_some() { "yes" } else { "no" }.to_owned()));
+            attributes.push(("codec".into(), codec_name(negotiated.codec).to_owned()));
+            attributes.push(("srtp".into(), if negotiated.srtp.is_some() { "yes" } else { "no" }.to_owned()));
         }
+        attributes.extend(facts.origin.iter().flat_map(Origin::attributes));
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
         BotStart {

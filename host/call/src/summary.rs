@@ -25,6 +25,9 @@ pub struct Summary {
     pub plugin: Option<String>,
     pub plugin_digest: Option<String>,
     pub generation: Option<u64>,
+    /// The request whose second leg it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outbound: Option<String>,
 
     /// From and To as they stood in the INVITE.
     pub from: String,

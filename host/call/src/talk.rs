@@ -160,7 +160,7 @@ impl Calls {
             Stage::Talking { .. } => self.play_fallback(call, now),
             // It plays once the caller is there.
             Stage::Answered { .. } => {}
-            Stage::OpeningPorts { .. } | Stage::Fallback { .. } | Stage::Over => {}
+            Stage::OpeningPorts { .. } | Stage::Matching { .. } | Stage::Fallback { .. } | Stage::Over => {}
         }
     }
 

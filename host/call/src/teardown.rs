@@ -26,6 +26,9 @@ impl Calls {
         if call.is_over() {
             return;
         }
+        if let Stage::Matching { .. } = call.stage {
+            self.outbound.leave(call.id);
+        }
         call.stage = Stage::Over;
         call.digits.stop();
         self.end_dialog(call, &end, now);
@@ -196,6 +199,7 @@ impl Calls {
                 self.overdue(call, "ports");
                 self.close(call, End::host(Cause::NoPorts, "no RTP ports were opened in time"), now);
             }
+            Stage::Matching { until } if until <= now => self.stop_matching(call, now),
             Stage::StartingBot { until } if until <= now => self.start_timed_out(call, now),
             Stage::Ringing { until } if until <= now => {
                 self.close(call, End::host(Cause::NotAnswered, "the bot let it ring"), now);

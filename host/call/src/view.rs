@@ -64,7 +64,7 @@ fn view(call: &Call, now: Instant) -> CallView {
         caller: facts.identity.caller.clone(),
         called: facts.called.clone(),
         stage: match call.stage {
-            Stage::OpeningPorts { .. } => "setting-up",
+            Stage::OpeningPorts { .. } | Stage::Matching { .. } => "setting-up",
             Stage::StartingBot { .. } => "starting",
             Stage::Ringing { .. } => "ringing",
             Stage::Answered { .. } => "answered",

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sip::Transport;
 
 use crate::config::{self, CALLED, Config, HostPort, Problem, Srtp};
-use crate::{tls, wiring};
+use crate::{outbound, tls, wiring};
 
 /// What `patchbay check` found.
 #[derive(Debug, Serialize)]
@@ -69,6 +69,9 @@ pub fn check_files(config: &Config) -> Vec<Problem> {
     for (inner, certificate) in config.admin.certificates.iter().enumerate() {
         check(format!("admin.certificates[{inner}]"), tls::load_certificate(certificate).map(drop));
     }
+    for (inner, certificate) in config.callbacks.certificates.iter().enumerate() {
+        check(format!("callbacks.certificates[{inner}]"), tls::load_certificate(certificate).map(drop));
+    }
     if let Some(ca) = &config.egress.ca {
         check("egress.ca".into(), tls::read_certificates(ca).map(drop));
     }
@@ -87,6 +90,9 @@ pub fn check_files(config: &Config) -> Vec<Problem> {
     for (index, trunk) in config.trunks.iter().enumerate() {
         if trunk.tls_ca.is_some() {
             check(format!("trunks[{index}].tls_ca"), tls::client_config(trunk).map(drop));
+        }
+        if let Some(outbound) = &trunk.outbound {
+            check(format!("trunks[{index}].outbound"), outbound::check(outbound));
         }
     }
     for (index, route) in config.routes.iter().enumerate() {
@@ -142,6 +148,10 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
             let text = "refuses every call with 403: the identity of an untrusted trunk is not read";
             warnings.push(Problem::new(at("require_pai"), text).hint("trusted = true"));
         }
+        if trunk.outbound.is_some() {
+            warnings
+                .extend(of_outbound(config, trunk.trusted).map(|(key, warning)| Problem { path: at(key), ..warning }));
+        }
         let earlier = config.trunks[..index].iter().flat_map(|trunk| &trunk.networks);
         for (inner, network) in trunk.networks.iter().enumerate() {
             if earlier.clone().any(|wider| wider.0.contains(&network.0)) {
@@ -185,4 +195,24 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
         }
     }
     warnings
+}
+
+/// Of a trunk that is asked to make calls: what it cannot be told, or will not be believed.
+fn of_outbound(config: &Config, trusted: bool) -> impl Iterator<Item = (&'static str, Problem)> {
+    let warning = |text: &str, hint: &str| Problem::new("", text).hint(hint);
+    let not_believed =
+        "its calls are matched by their numbers alone: X-Exotel-CallSid of an untrusted trunk is not read";
+    let not_told = "nobody is told of calls that end before they reach a bot";
+    let no_api = "nobody can ask for a call: the admin API is not served";
+    [
+        (!trusted, "trusted", warning(not_believed, "trusted = true")),
+        (config.callbacks.listen.is_none(), "outbound", warning(not_told, "[callbacks] listen = \"0.0.0.0:8443\"")),
+        (
+            config.admin.listen.is_none() || config.data.is_none(),
+            "outbound",
+            warning(no_api, "set admin.listen and data"),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(is_so, key, warning)| is_so.then_some((key, warning)))
 }

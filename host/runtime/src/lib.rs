@@ -21,6 +21,7 @@ pub mod hosting;
 mod media_shard;
 pub mod observe;
 pub mod operate;
+pub mod outbound;
 mod rtp_ports;
 pub mod said;
 pub mod serve;

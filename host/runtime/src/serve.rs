@@ -14,12 +14,13 @@ use tokio::sync::mpsc;
 use crate::admin::{Phase, Readiness};
 use crate::bots::{Bots, Lane, PHASES};
 use crate::capacity::Room;
-use crate::config::Config;
+use crate::config::{Certificate, Config};
 use crate::core::{Core, HeadRoom, Record, Request, Sample, Witness};
 use crate::drain::{Signal, Signals};
 use crate::hosting::Hosting;
 use crate::media_shard::{MediaShard, ShardCounters, ShardEvent};
 use crate::observe::{Captures, Metrics, SipTrace};
+use crate::outbound::Desk;
 use crate::rtp_ports::RtpPorts;
 use crate::said::say;
 use crate::services::{Reach, host_services};
@@ -59,6 +60,7 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     let head_room = head_room(shards.len());
     let captures = Captures::start(&config.pcap, &metrics).context("captures")?;
     let (requests, requested) = mpsc::channel(REQUESTS_WAITING_MAX);
+    let desk = Desk::new(&config, requests.clone()).map_err(anyhow::Error::msg).context("trunks.outbound")?;
     let (canaries, canaries_failed) = mpsc::unbounded_channel();
     let (quotas, allowances) = {
         let picture = shared.picture();
@@ -85,6 +87,7 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
         allowances,
         tails: shared.tails.clone(),
         canaries,
+        outbound: Arc::clone(&desk),
         witness: Witness::new(captures, bound.clone()),
         record: Record::new(&metrics, config.log.personal),
         addresses: wiring::media_addresses(&signalling.listeners),
@@ -100,7 +103,9 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     // From here on what changes in folders and in the store reaches the core.
     shared.connect(requests.clone());
     let hosting = tenancy.follow(canaries_failed).context("following tenants")?;
+    let hosting = hosting.map(|hosting| hosting.with_outbound(Arc::clone(&desk)));
     let _certificates = start_admin(&config, &metrics, &readiness, hosting).await?;
+    let _of_callbacks = start_callbacks(&config, &metrics, &desk).await?;
     for (listener, address) in config.listeners.iter().zip(&bound) {
         say(format_args!("listening {}://{address}", crate::config::scheme(listener.listen.transport)));
     }
@@ -140,10 +145,7 @@ async fn start_admin(
     hosting: Option<Hosting>,
 ) -> anyhow::Result<Option<TlsServer>> {
     let Some(listen) = config.admin.listen else { return Ok(None) };
-    let certificates = &config.admin.certificates;
-    let reloads = metrics.counter("patchbay_certificate_reloads_total", "Certificates reloaded.", &[]);
-    let load = || TlsServer::new(certificates, reloads).map_err(anyhow::Error::msg);
-    let tls = (!certificates.is_empty()).then(load).transpose().context("admin.certificates")?;
+    let tls = tls_server(&config.admin.certificates, metrics).context("admin.certificates")?;
     let admin = admin::Admin {
         listen,
         tls: tls.as_ref().map(|tls| Arc::clone(&tls.config)),
@@ -156,6 +158,25 @@ async fn start_admin(
     let scheme = if tls.is_some() { "https" } else { "http" };
     say(format_args!("listening {scheme}://{address}"));
     Ok(tls)
+}
+
+/// As `start_admin`, where trunks call back.
+async fn start_callbacks(config: &Config, metrics: &Metrics, desk: &Arc<Desk>) -> anyhow::Result<Option<TlsServer>> {
+    let Some(listen) = config.callbacks.listen else { return Ok(None) };
+    let tls = tls_server(&config.callbacks.certificates, metrics).context("callbacks.certificates")?;
+    let server = tls.as_ref().map(|tls| Arc::clone(&tls.config));
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let address = admin::serve_callbacks(listen, server, Arc::clone(desk), admin::Bounds::default()).await;
+    let address = address.with_context(|| format!("callbacks {listen}"))?;
+    desk.call_back_at(config.callbacks.url.clone().unwrap_or_else(|| format!("{scheme}://{address}")));
+    say(format_args!("callbacks {scheme}://{address}"));
+    Ok(tls)
+}
+
+fn tls_server(certificates: &[Certificate], metrics: &Metrics) -> anyhow::Result<Option<TlsServer>> {
+    let reloads = metrics.counter("patchbay_certificate_reloads_total", "Certificates reloaded.", &[]);
+    let load = || TlsServer::new(certificates, reloads).map_err(anyhow::Error::msg);
+    (!certificates.is_empty()).then(load).transpose()
 }
 
 /// One media thread for each lane of workers.

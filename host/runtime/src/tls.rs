@@ -186,3 +186,15 @@ pub fn client_config(trunk: &Trunk) -> Result<Arc<ClientConfig>, String> {
         .with_no_client_auth();
     Ok(Arc::new(config))
 }
+
+/// The same for the blocking client: `ca` alone, else the system's authorities. Errors: `ca` cannot be read.
+pub fn for_ureq(ca: Option<&Path>) -> Result<ureq::tls::TlsConfig, String> {
+    let authorities = match ca {
+        Some(file) => read_certificates(file)?,
+        // Some may be unreadable to us; none at all shows when the host is verified.
+        None => rustls_native_certs::load_native_certs().certs,
+    };
+    let roots = authorities.iter().map(|der| ureq::tls::Certificate::from_der(der).to_owned());
+    let roots: ureq::tls::RootCerts = roots.collect::<Vec<_>>().into_iter().into();
+    Ok(ureq::tls::TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(provider()).build())
+}

@@ -3,6 +3,7 @@
 mod bounds;
 mod chaos;
 mod offers;
+mod outbound;
 mod record;
 mod scene;
 mod setup;

@@ -263,6 +263,7 @@ fn word(output: &Output) -> String {
         Output::PlayFallback { prompt, .. } => format!("play {prompt}"),
         Output::CloseBot { .. } => "close bot".into(),
         Output::Drained => "drained".into(),
+        Output::Outbound(event) => format!("{event:?}"),
         Output::Summary(_) | Output::Milestone { .. } => unreachable!("collected apart"),
     }
 }

@@ -1,5 +1,6 @@
 //! What bots may reach, against real servers on loopback: what arrives, what is refused, what is cut.
 
+mod bounds;
 mod hostile;
 mod refused;
 mod requests;

@@ -168,7 +168,9 @@ async fn who_sends_a_message_is_told_when_it_has_left() {
     let send = |sender: &outside::websocket::Sender| {
         let left = left.clone();
         let message = Message::Binary(vec![0; MESSAGE_BYTES_MAX].into());
-        sender.send_then(message, move || drop(left.fetch_add(1, Ordering::SeqCst)))
+        sender.send_then(message, move || {
+            left.fetch_add(1, Ordering::SeqCst);
+        })
     };
     let (sender, socket) = tenant.websocket(Open { url: format!("ws://{slow}/"), ..Open::default() });
     send(&sender).unwrap();

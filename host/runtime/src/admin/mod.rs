@@ -8,11 +8,13 @@ mod access;
 mod audit;
 mod body;
 mod bounds;
+mod callbacks;
 mod calls;
 mod listener;
 mod log;
 mod open;
 mod openapi;
+mod outbound;
 mod plugins;
 mod refusal;
 mod routes;
@@ -48,6 +50,7 @@ use bounds::Places;
 use refusal::{Kind, Refusal};
 
 pub use bounds::{Bounds, Pace, Rate};
+pub use callbacks::serve as serve_callbacks;
 pub use open::{Phase, Readiness};
 
 /// What is served where.
@@ -147,7 +150,8 @@ fn operations() -> OpenApiRouter<Api> {
         .routes(routes!(plugins::activate))
         .routes(routes!(plugins::roll_back))
         .routes(routes!(log::tail))
-        .routes(routes!(calls::list))
+        .routes(routes!(calls::list, outbound::dial))
+        .routes(routes!(outbound::show))
         .routes(routes!(calls::show, calls::hang_up))
         .routes(routes!(calls::route_test))
         .routes(routes!(audit::of_host))

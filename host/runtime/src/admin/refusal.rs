@@ -64,6 +64,8 @@ pub enum Kind {
     Busy,
     StorageQuota,
     DiskFull,
+    Trunk,
+    TrunkUnclear,
 }
 
 impl Kind {
@@ -91,6 +93,8 @@ impl Kind {
             Kind::Rate => (S::TOO_MANY_REQUESTS, "/problems/rate", "Too many requests"),
             Kind::Crowded => (S::TOO_MANY_REQUESTS, "/problems/crowded", "Too many at a time"),
             Kind::Internal => (S::INTERNAL_SERVER_ERROR, "/problems/internal", "The host failed"),
+            Kind::Trunk => (S::BAD_GATEWAY, "/problems/trunk", "The trunk does not make the call"),
+            Kind::TrunkUnclear => (S::GATEWAY_TIMEOUT, "/problems/trunk-unclear", "The trunk may make the call or not"),
             Kind::Busy => (S::SERVICE_UNAVAILABLE, "/problems/busy", "The host cannot do this at the moment"),
             Kind::StorageQuota => (S::INSUFFICIENT_STORAGE, "/problems/storage-quota", "The storage quota is used up"),
             Kind::DiskFull => (S::INSUFFICIENT_STORAGE, "/problems/disk-full", "The host's disk is full"),

@@ -51,7 +51,7 @@ const SAMPLES_PER_MS: u64 = 8;
 pub struct CallFacts {
     /// Headers of the INVITE, in order.
     pub headers: Vec<(String, String)>,
-    pub attributes: Vec<(&'static str, String)>,
+    pub attributes: call::Attributes,
     /// The route's configuration.
     pub config: serde_json::Map<String, serde_json::Value>,
 }

@@ -40,6 +40,9 @@ pub enum Operate {
     /// What is uploaded, and which version of it answers.
     #[command(visible_alias = "plugin", after_help = PLUGINS_EXAMPLES)]
     Plugins(On<PluginsArgs>),
+    /// Has a trunk call a customer and connect that call with a bot.
+    #[command(after_help = DIAL_EXAMPLES)]
+    Dial(On<DialArgs>),
     /// Live calls.
     #[command(after_help = CALLS_EXAMPLES)]
     Calls(On<CallsArgs>),
@@ -119,7 +122,8 @@ const CALLS_EXAMPLES: &str = "\
 Examples:
   patchbay calls --tenant acme
   patchbay calls show ID
-  patchbay calls hangup ID";
+  patchbay calls hangup ID
+  patchbay calls outbound ID            what became of a `patchbay dial`";
 
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -138,12 +142,47 @@ pub enum CallVerb {
         #[arg(value_name = "ID")]
         id: String,
     },
+    /// What became of a call that was dialled.
+    #[command(after_help = CALLS_EXAMPLES)]
+    Outbound {
+        #[arg(value_name = "ID")]
+        id: String,
+    },
     /// Ends a call with a BYE.
     #[command(after_help = CALLS_EXAMPLES)]
     Hangup {
         #[arg(value_name = "ID")]
         id: String,
     },
+}
+
+const DIAL_EXAMPLES: &str = "\
+Examples:
+  patchbay dial --tenant acme --trunk exotel --to +919999999999 --from +918888888888
+  patchbay dial --trunk exotel --to +919999999999 --from +918888888888 --context name=Asha --context due='12 May'
+The customer is called first. Once it answers, the trunk's flow dials --from, and the bot of its route reads the context.";
+
+#[derive(Args, Debug)]
+pub struct DialArgs {
+    #[command(flatten)]
+    pub whose: Whose,
+    /// The trunk that makes the call.
+    #[arg(long, value_name = "X")]
+    pub trunk: Name,
+    /// The customer.
+    #[arg(long, value_name = "NUMBER")]
+    pub to: String,
+    /// Our number, which a route of the tenant takes.
+    #[arg(long, value_name = "NUMBER")]
+    pub from: String,
+    /// What the bot is told: its attribute `context.K`.
+    #[arg(long, value_name = "K=V", value_parser = parse_pair)]
+    pub context: Vec<(String, String)>,
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 const LOGS_EXAMPLES: &str = "\

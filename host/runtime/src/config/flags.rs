@@ -60,6 +60,7 @@ pub fn from_flags(args: &ServeArgs) -> Result<Config, Problems> {
         trusted: true,
         tls_ca: None,
         tls_server_name: None,
+        outbound: None,
     });
     who_is_called(&mut config, args);
     config.rtp.ports = args.rtp_ports;

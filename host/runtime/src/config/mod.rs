@@ -3,6 +3,7 @@
 
 mod engines;
 mod flags;
+mod outbound;
 mod read;
 mod section;
 mod value;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use engines::{Engines, Scope};
 pub use flags::from_flags;
+pub use outbound::{Callbacks, Outbound};
 pub use read::{load, read, read_file};
 pub use store::{Problem, Problems, nearest};
 pub use value::{HostPattern, HostPort, ListenUrl, Network, PortRange, Secret, read_bounded, scheme};
@@ -42,6 +44,7 @@ pub struct Config {
     pub rtp: Rtp,
     pub jitter: Jitter,
     pub admin: Admin,
+    pub callbacks: Callbacks,
     pub log: Log,
     pub pcap: Pcap,
     pub limits: Limits,
@@ -231,6 +234,9 @@ pub struct Trunk {
     /// The name its certificate must bear when we connect; None: the host that we connect to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_server_name: Option<String>,
+    /// How it is asked to make calls; None: it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outbound: Option<Outbound>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

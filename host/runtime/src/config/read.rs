@@ -64,6 +64,7 @@ fn config(mut top: Section<'_>, folder: &Path) -> Config {
         rtp: rtp(top.section("rtp"), default.rtp),
         jitter: jitter(top.section("jitter"), default.jitter),
         admin: admin(top.section("admin"), folder),
+        callbacks: outbound::callbacks(top.section("callbacks"), folder),
         log: log(top.section("log"), default.log),
         pcap: pcap(top.section("pcap"), default.pcap, folder),
         limits: limits(top.section("limits"), default.limits),
@@ -136,7 +137,7 @@ fn listener(mut section: Section<'_>, folder: &Path) -> Option<Listener> {
     Some(Listener { listen, advertised, localnet, certificates })
 }
 
-fn certificate(mut section: Section<'_>, folder: &Path) -> Option<Certificate> {
+pub(super) fn certificate(mut section: Section<'_>, folder: &Path) -> Option<Certificate> {
     let cert = section.required::<PathBuf>("cert", "the chain as PEM, leaf first");
     let key = section.secret("key", folder);
     Some(Certificate { cert: within(folder, cert?), key: key? })
@@ -301,6 +302,7 @@ fn trunk(mut section: Section<'_>, folder: &Path) -> Option<Trunk> {
         trusted: section.or("trusted", false),
         tls_ca: section.optional::<PathBuf>("tls_ca").map(|path| within(folder, path)),
         tls_server_name,
+        outbound: section.optional_section("outbound").and_then(|inner| outbound::outbound(inner, folder)),
     };
     Some(trunk)
 }
@@ -368,6 +370,7 @@ impl Default for Config {
             },
             jitter: Jitter { min_ms: 20, max_ms: 200 },
             admin: Admin::default(),
+            callbacks: Callbacks::default(),
             log: Log { level: "info".into(), json: false, personal: false },
             pcap: Pcap { enabled: false, dir: "captures".into(), file_mb_max: 16, total_mb_max: 1024 },
             limits: Limits {

@@ -146,6 +146,15 @@ impl<'p> Section<'p> {
         Section::new(table, path, self.problems)
     }
 
+    /// A table that may be left out as a whole.
+    pub fn optional_section(&mut self, key: &'static str) -> Option<Section<'p>> {
+        if self.table.contains_key(key) {
+            return Some(self.section(key));
+        }
+        self.asked.push(key);
+        None
+    }
+
     /// All that is in it, each a table, whatever its name.
     pub fn each(mut self) -> Vec<(String, Section<'p>)> {
         let mut sections = Vec::new();

@@ -30,6 +30,7 @@ use crate::config;
 use crate::hosting::{LogLine, LogTails, Tap};
 use crate::media_shard::{self, MediaShard, ShardCommand, ShardCounters, ShardEvent};
 use crate::observe::{Direction, SipTrace};
+use crate::outbound::Desk;
 use crate::rtp_ports::{PortPair, RtpPorts};
 use crate::signalling::{Edge, EdgeEvent};
 
@@ -57,6 +58,8 @@ pub struct Core {
     pub tails: LogTails,
     /// Told of each canary that has failed too often.
     pub canaries: mpsc::UnboundedSender<CanaryFailed>,
+    /// Told of the second legs of the calls that were asked for.
+    pub outbound: Arc<Desk>,
     pub witness: Witness,
     pub record: Record,
     pub addresses: Vec<MediaAddress>,
@@ -317,7 +320,11 @@ impl Core {
                 self.bots.close(call);
             }
             Output::Milestone { call, milestone } => self.note_milestone(call, &milestone),
+            Output::Outbound(event) => self.outbound.report(event),
             Output::Summary(summary) => {
+                if let Some(request) = &summary.outbound {
+                    self.outbound.call_ended(request, summary.cause.as_str());
+                }
                 self.record.summary(&summary);
                 self.witness.end(&summary.sip_call_id, now);
             }

@@ -65,6 +65,9 @@ impl Record {
             Milestone::Refused { status, cause, why } => {
                 tracing::info!(status, cause = cause.as_str(), why = self.text(why), "refused")
             }
+            Milestone::SecondLeg { request, how } => {
+                tracing::info!(request, how, "second leg of a call that was asked for")
+            }
             Milestone::BotStarted { ring, after } => {
                 tracing::debug!(ring, after_us = after.as_micros() as u64, "bot started")
             }

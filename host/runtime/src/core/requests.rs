@@ -23,6 +23,8 @@ pub enum Request {
     Routing(Arc<call::Routing>),
     /// What tenants and their bots may use.
     Quotas(NewQuotas),
+    /// Of a call that a trunk is asked for.
+    Outbound(call::OutboundInput),
     /// Another generation of a plugin is current.
     Replaced(Replaced),
     Calls {
@@ -92,6 +94,7 @@ impl Core {
                 let limit = live.limit_s.map(|seconds| Duration::from_secs(seconds.into()));
                 self.bots.replace(&key, &generation, live.policy, limit, now);
             }
+            Request::Outbound(input) => self.calls.handle(Input::Outbound(input), now),
             // Whoever asked may have gone.
             Request::Calls { reply } => drop(reply.send(self.live_calls(now))),
             Request::HangUp { id, reply } => {

@@ -40,6 +40,7 @@ pub use shared::Shared;
 pub use tenant_folders::{TenantFolders, check_reach};
 
 use crate::core::{LiveCall, Request};
+use crate::outbound::Desk;
 pub use crate::services::{Reach, check_hosts};
 
 /// What a change waits for the running host at most. It is made all the same.
@@ -54,6 +55,7 @@ pub struct Hosting {
     shared: Arc<Shared>,
     /// The number of the last change that the running host has taken up.
     taken_up: watch::Receiver<u64>,
+    outbound: Option<Arc<Desk>>,
 }
 
 /// Why an upload changed nothing.
@@ -104,7 +106,17 @@ pub enum Outcome {
 
 impl Hosting {
     pub fn new(store: Arc<dyn Store>, shared: Arc<Shared>, taken_up: watch::Receiver<u64>) -> Self {
-        Self { store, shared, taken_up }
+        Self { store, shared, taken_up, outbound: None }
+    }
+
+    /// Tenants may ask for calls.
+    pub fn with_outbound(self, desk: Arc<Desk>) -> Self {
+        Self { outbound: Some(desk), ..self }
+    }
+
+    /// None: this host makes no calls.
+    pub fn outbound(&self) -> Option<&Arc<Desk>> {
+        self.outbound.as_ref()
     }
 
     /// Runs store verbs off the async threads, then waits until the running host has taken up what they changed.

@@ -1,7 +1,7 @@
 //! Commands that are one request: which one, and how its answer is shown.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use store::Name;
 use ureq::http::Method;
 
@@ -9,8 +9,8 @@ use super::table::plain;
 use super::view::{self, View};
 use super::{Failure, Outcome};
 use crate::cli::{
-    ActivateArgs, CallVerb, Each, LiveArgs, On, Operate, PluginVerb, QuotaArgs, RollBackArgs, RoutePutArgs, RouteVerb,
-    SecretVerb, TenantVerb, TokenVerb, Whose,
+    ActivateArgs, CallVerb, DialArgs, Each, LiveArgs, On, Operate, PluginVerb, QuotaArgs, RollBackArgs, RoutePutArgs,
+    RouteVerb, SecretVerb, TenantVerb, TokenVerb, Whose,
 };
 
 /// One request, and what its answer is.
@@ -100,26 +100,7 @@ pub fn ask_for(command: &Operate, tenant: impl Fn(Option<&Name>) -> Outcome<Opti
                 Ask::delete(of(&one(whose)?, &["routes", name]), format!("route {name} is gone"))
             }
         },
-        Operate::Secret(Each { verb, .. }) => match verb {
-            SecretVerb::List { whose } => Ask::get(of(&one(whose)?, &["secrets"]), view::SECRETS),
-            SecretVerb::Put { name, whose, hosts, header, file } => {
-                let tenant = one(whose)?;
-                let value = super::pairs::secret_value(file.as_deref(), name)?;
-                let done = View::Done(format!("secret {name} of {tenant} is set"));
-                let scope = header.as_ref().map(|_| hosts);
-                let body =
-                    Fields::default().set("value", Some(value)).set("hosts", scope).set("header", header.as_ref());
-                Ask::put(of(&tenant, &["secrets", name]), body.0, done)
-            }
-            SecretVerb::Scope { name, whose, hosts, header } => {
-                let tenant = one(whose)?;
-                let done = View::Done(format!("secret {name} of {tenant} goes to {} in {header}", hosts.join(", ")));
-                Ask::put(of(&tenant, &["secrets", name]), json!({ "hosts": hosts, "header": header }), done)
-            }
-            SecretVerb::Delete { name, whose } => {
-                Ask::delete(of(&one(whose)?, &["secrets", name]), format!("secret {name} is gone"))
-            }
-        },
+        Operate::Secret(Each { verb, .. }) => secret_ask(verb, one)?,
         Operate::Activate(On { what, .. }) => activate(&one(&what.whose)?, what),
         Operate::RollBack(On { what, .. }) => roll_back(&one(&what.whose)?, what),
         Operate::Plugins(On { what, .. }) => match &what.verb {
@@ -132,6 +113,7 @@ pub fn ask_for(command: &Operate, tenant: impl Fn(Option<&Name>) -> Outcome<Opti
                 Ask::delete(path, format!("version {version} of {name} is gone"))
             }
         },
+        Operate::Dial(On { what, .. }) => dial(&one(&what.whose)?, what),
         Operate::Calls(On { what, .. }) => match &what.verb {
             None => {
                 // A tenant's token is shown its own by itself.
@@ -139,6 +121,7 @@ pub fn ask_for(command: &Operate, tenant: impl Fn(Option<&Name>) -> Outcome<Opti
                 Ask::get(with_query(path(&["calls"]), &[("tenant", tenant)]), view::CALLS)
             }
             Some(CallVerb::Show { id }) => Ask::get(path(&["calls", id]), view::CALL),
+            Some(CallVerb::Outbound { id }) => Ask::get(path(&["calls", "outbound", id]), view::OUTBOUND),
             Some(CallVerb::Hangup { id }) => Ask::delete(path(&["calls", id]), format!("call {id} is hung up")),
         },
         Operate::Audit(On { what, .. }) => {
@@ -158,6 +141,28 @@ pub fn ask_for(command: &Operate, tenant: impl Fn(Option<&Name>) -> Outcome<Opti
 /// A path of a tenant.
 pub fn of(tenant: &str, segments: &[&str]) -> String {
     path(&[&["tenants", tenant], segments].concat())
+}
+
+fn secret_ask(verb: &SecretVerb, one: impl Fn(&Whose) -> Outcome<String>) -> Outcome<Ask> {
+    Ok(match verb {
+        SecretVerb::List { whose } => Ask::get(of(&one(whose)?, &["secrets"]), view::SECRETS),
+        SecretVerb::Put { name, whose, hosts, header, file } => {
+            let tenant = one(whose)?;
+            let value = super::pairs::secret_value(file.as_deref(), name)?;
+            let done = View::Done(format!("secret {name} of {tenant} is set"));
+            let scope = header.as_ref().map(|_| hosts);
+            let body = Fields::default().set("value", Some(value)).set("hosts", scope).set("header", header.as_ref());
+            Ask::put(of(&tenant, &["secrets", name]), body.0, done)
+        }
+        SecretVerb::Scope { name, whose, hosts, header } => {
+            let tenant = one(whose)?;
+            let done = View::Done(format!("secret {name} of {tenant} goes to {} in {header}", hosts.join(", ")));
+            Ask::put(of(&tenant, &["secrets", name]), json!({ "hosts": hosts, "header": header }), done)
+        }
+        SecretVerb::Delete { name, whose } => {
+            Ask::delete(of(&one(whose)?, &["secrets", name]), format!("secret {name} is gone"))
+        }
+    })
 }
 
 fn tenant_ask(verb: &TenantVerb) -> Outcome<Ask> {
@@ -225,6 +230,13 @@ fn put_route(tenant: &str, args: &RoutePutArgs) -> Ask {
         .set("ring", args.ring.then_some(true));
     let done = format!("route {}: {kind} {text} -> {tenant}/{}", args.name, args.plugin);
     Ask::put(of(tenant, &["routes", &args.name]), body.0, View::Done(done))
+}
+
+fn dial(tenant: &str, args: &DialArgs) -> Ask {
+    let context: Map<String, Value> =
+        args.context.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+    let body = json!({ "tenant": tenant, "trunk": args.trunk, "to": args.to, "from": args.from, "context": context });
+    Ask::post(path(&["calls"]), body, view::OUTBOUND)
 }
 
 fn activate(tenant: &str, args: &ActivateArgs) -> Ask {

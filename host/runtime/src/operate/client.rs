@@ -1,13 +1,11 @@
 //! HTTP to the admin API: bounded answers, deadlines, and no token in the clear.
 
 use std::io::{BufRead, BufReader, Read};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use store::Name;
 use ureq::http::{HeaderValue, Method, Request, Response, header};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
 use super::ask::Ask;
@@ -50,7 +48,7 @@ impl Client {
             .timeout_resolve(Some(CONNECT_TIME_MAX))
             .timeout_await_100(Some(CONTINUE_TIME_MAX));
         if is_https {
-            config = config.tls_config(tls_config(&access)?);
+            config = config.tls_config(tls::for_ureq(access.ca.as_deref()).map_err(Failure::Usage)?);
         } else {
             // Loopback, and never by way of a proxy.
             config = config.proxy(None);
@@ -191,15 +189,4 @@ impl Client {
             "{url} answers, but not as the admin API of a Patchbay host does ({what}): is the URL right?"
         ))
     }
-}
-
-fn tls_config(access: &Access) -> Outcome<TlsConfig> {
-    let authorities = match &access.ca {
-        Some(file) => tls::read_certificates(file).map_err(Failure::Usage)?,
-        // Some may be unreadable to us; none at all shows when the host is verified.
-        None => rustls_native_certs::load_native_certs().certs,
-    };
-    let roots: RootCerts = authorities.iter().map(|der| Certificate::from_der(der).to_owned()).into();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    Ok(TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(provider).build())
 }

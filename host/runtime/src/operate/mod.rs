@@ -144,6 +144,7 @@ impl Operate {
             Operate::Activate(on) => Some(&on.host),
             Operate::RollBack(on) => Some(&on.host),
             Operate::Plugins(on) => Some(&on.host),
+            Operate::Dial(on) => Some(&on.host),
             Operate::Calls(on) => Some(&on.host),
             Operate::Logs(on) => Some(&on.host),
             Operate::Audit(on) => Some(&on.host),

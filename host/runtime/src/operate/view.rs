@@ -182,6 +182,20 @@ pub const CALL: View = View::Record(&[
     }),
 ]);
 
+pub const OUTBOUND: View = View::Record(&[
+    Column::new("request", |asked, _| text(&asked["id"])),
+    Column::new("state", |asked, _| text(&asked["state"])),
+    Column::new("tenant", |asked, _| text(&asked["tenant"])),
+    Column::new("trunk", |asked, _| text(&asked["trunk"])),
+    Column::new("to", |asked, _| text(&asked["to"])),
+    Column::new("from", |asked, _| text(&asked["from"])),
+    Column::new("asked", |asked, _| date(&asked["created_at_ms"])),
+    Column::new("the trunk's id", |asked, _| text(&asked["call_sid"])),
+    Column::new("call", |asked, _| text(&asked["call"])),
+    Column::new("the trunk says", |asked, _| text(&asked["trunk_status"])),
+    Column::new("why", |asked, _| text(&asked["why"])),
+]);
+
 pub const AUDIT: View = View::Rows(
     &[
         Column::new("NO", |entry, _| text(&entry["sequence"])),

@@ -33,6 +33,7 @@ pub fn trunk(networks: &[&str]) -> Trunk {
         trusted: false,
         tls_ca: None,
         tls_server_name: None,
+        outbound: None,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::host::{Host, is_prompt};
 
 pub struct Caller {
     process: Child,
-    recording: PathBuf,
+    pub recording: PathBuf,
 }
 
 /// How a call went, as its caller saw it.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::barge_in::PROMPTER;
 use crate::bots::{ECHO, Source};
 use crate::conducts::{CONDUCTS, EXCESSES};
 
@@ -62,7 +63,7 @@ impl Host {
                 self.uri_end = format!("@{address};transport=tcp");
             }
             if let Some(bots) = line.strip_prefix("ready bots=") {
-                return assert_eq!(bots, "echo,grow-table,misbehave,save-1-gib");
+                return assert_eq!(bots, "echo,grow-table,misbehave,prompter,save-1-gib");
             }
         }
         panic!("it never was ready: {}", self.log());
@@ -127,14 +128,18 @@ impl Drop for Host {
 }
 
 /// What no Rust says: bots in WebAssembly text. They too behave while the host tries them out, in the call `dry-run`.
-fn text_bots() -> [(&'static str, Source<'static>); 2] {
+fn text_bots() -> [(&'static str, Source<'static>); 3] {
     let items = "(table $t 0 funcref) (global $real (mut i32) (i32.const 0))";
     let bot = Source { items, start: "(global.set $real (i32.ne (local.get 1) (i32.const 7)))", ..ECHO };
     // Beyond its limit the host gives no more, and this one does not take that well.
     let grows = "(if (global.get $real) (then (if
         (i32.eq (table.grow $t (ref.null func) (i32.const 10000)) (i32.const -1)) (then unreachable))))";
     let claims = "(if (global.get $real) (then (i32.store (i32.const 24) (i32.const 0x40000000))))";
-    [("grow-table", Source { on_frame: grows, ..bot }), ("save-1-gib", Source { save: claims, ..bot })]
+    [
+        ("grow-table", Source { on_frame: grows, ..bot }),
+        ("save-1-gib", Source { save: claims, ..bot }),
+        ("prompter", PROMPTER),
+    ]
 }
 
 fn configuration() -> String {
@@ -159,7 +164,7 @@ fn configuration() -> String {
     .to_owned();
     // A tenant for each, or the quota of CPU that one uses up would be the others' too.
     let excesses = EXCESSES.iter().copied().chain(CONDUCTS.iter().map(|(called, ..)| *called));
-    for called in excesses.chain(["good"]) {
+    for called in excesses.chain(["good", "prompter"]) {
         let plugin = text_bots().iter().find(|(name, _)| *name == called).map_or("misbehave", |(name, _)| name);
         text += &format!(
             "[[routes]]\ncalled = \"{called}\"\nplugin = \"{plugin}\"\ntenant = \"{called}\"\nfallback_prompt = \"sorry.wav\"\n"

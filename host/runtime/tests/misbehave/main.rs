@@ -5,6 +5,8 @@
 #[allow(dead_code)]
 #[path = "../../../plugin/tests/plugin/bots.rs"]
 mod bots;
+
+mod barge_in;
 mod callers;
 mod capacity;
 mod conducts;

@@ -115,6 +115,24 @@ fn notes(host: &Host, calls: usize) -> Vec<String> {
     (1..).map_while(note).collect()
 }
 
+/// Of the first call and of the second.
+fn steps(at: &str) -> (Vec<String>, Vec<String>) {
+    let first = vec![
+        format!("get https://{at}/hello Authorization: Bearer {{{{secret:key}}}}"),
+        format!("get https://{at}/away"),
+        "get https://elsewhere.example/".into(),
+        "get https://allowed.example/".into(),
+        format!("get https://{at}/hello X-Key: {{{{secret:key}}}}"),
+        format!("get https://{at}/{{{{secret:key}}}}"),
+        format!("talk wss://{at}/hello hello"),
+        "put greeting one".into(),
+        "swap greeting one two".into(),
+        "swap greeting one three".into(),
+    ];
+    let second = vec!["get-key greeting".into(), "list ".into(), "fill big 60000".into(), "get-key big".into()];
+    (first, second)
+}
+
 #[test]
 fn a_bot_reaches_what_both_lists_allow_with_a_secret_it_never_sees_and_keeps_what_its_quota_holds() {
     let server = Server::start();
@@ -127,19 +145,7 @@ fn a_bot_reaches_what_both_lists_allow_with_a_secret_it_never_sees_and_keeps_wha
     fs::write(acme.join("secrets/key"), format!("{SECRET}\n")).unwrap();
     fs::write(folder.join("ca.pem"), &server.certificate).unwrap();
     fs::write(folder.join("patchbay.toml"), configuration(server.port)).unwrap();
-    let first = [
-        format!("get https://{at}/hello Authorization: Bearer {{{{secret:key}}}}"),
-        format!("get https://{at}/away"),
-        "get https://elsewhere.example/".into(),
-        "get https://allowed.example/".into(),
-        format!("get https://{at}/hello X-Key: {{{{secret:key}}}}"),
-        format!("get https://{at}/{{{{secret:key}}}}"),
-        format!("talk wss://{at}/hello hello"),
-        "put greeting one".into(),
-        "swap greeting one two".into(),
-        "swap greeting one three".into(),
-    ];
-    let second = ["get-key greeting".into(), "list ".into(), "fill big 60000".into(), "get-key big".into()];
+    let (first, second) = steps(&at);
     let quota = fs::metadata(acme.join("bots/reach.wasm")).unwrap().len() + 10_000;
     let tenant = format!(
         "egress = [\"{at}\", \"allowed.example:443\"]\nquotas.storage_bytes = {quota}\n[secrets.key]\nhosts = [\"{at}\"]\nheader = \"Authorization\"\n"

@@ -5,7 +5,8 @@
 //! them all. An unknown one is refused with 404, so that a misspelt test fails. Like a bot that means it, this one behaves while
 //! the host tries it out, unless the conduct is one of the dry run's own.
 //!
-//! Every conduct writes the note `conduct`, and after a restart or a move the note `reason`.
+//! Every conduct writes the note `conduct`, and after a restart or a move the note `reason`. `tell` in the configuration names
+//! attributes, apart by commas: each that the call has is noted.
 
 mod conduct;
 mod excess;
@@ -47,6 +48,11 @@ impl Bot for Misbehave {
         self.conduct = conduct;
         self.spin_steps = call.config("spin").and_then(|steps| steps.parse().ok()).unwrap_or(SPIN_STEPS);
         call.note("conduct", &word);
+        for name in call.config("tell").unwrap_or_default().split(',') {
+            if let Some(value) = call.attribute(name) {
+                call.note(name, &value);
+            }
+        }
         self.take_over(call, start.reason)?;
         match conduct {
             Conduct::Loop(Place::Start) => spin_for_ever(),

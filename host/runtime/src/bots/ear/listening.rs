@@ -192,3 +192,23 @@ impl Drop for Listening {
         self.end(self.until, State::Cut);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_the_past_is_bounded_and_only_while_somebody_listens() {
+        let rules = ListenRules { start_ms: u32::MAX, hang_over_ms: 400, utterance_ms_max: 20_000 };
+        let (listener, receiver) = Listener::new(rules);
+        let mut listening = Listening::new(listener);
+        for tick in 0..1000 {
+            listening.frame(tick, FrameKind::Audio, 0.0, &[1; FRAME_SAMPLES]);
+        }
+        // 300 ms before it, the detector's window, a second of voice with gaps, and the frame that makes it known.
+        assert_eq!(listening.recent.len(), (300 + 48 + 4000 + 20) * 8);
+        assert!(!listening.is_over());
+        drop(receiver);
+        assert!(listening.is_over(), "and the ear goes with it");
+    }
+}

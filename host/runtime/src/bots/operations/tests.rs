@@ -22,7 +22,7 @@ impl Scene {
             headers: [("X-Tag", "one"), ("Via", "v"), ("x-tag", "two")]
                 .map(|(n, v)| (n.to_owned(), v.to_owned()))
                 .into(),
-            attributes: vec![("codec", "PCMA".to_owned())],
+            attributes: vec![("codec".into(), "PCMA".to_owned())],
             config: serde_json::from_str(r#"{"name": "a \"b\"", "number": 5, "list": [1, "x"]}"#).unwrap(),
         };
         let log = BotLog::new(Voice::none(), 1, now);

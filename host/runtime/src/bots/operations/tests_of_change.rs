@@ -1,5 +1,7 @@
 //! What stays of a call's operations when another instance goes on with them.
 
+use plugin::{BargeIn, VoiceEvent, VoiceRules};
+
 use super::tests::{Scene, digit};
 use super::*;
 
@@ -232,4 +234,32 @@ fn going_back_to_a_swap_cancels_what_the_new_start_began() {
     let told: Vec<Event> = (0..4).flat_map(|_| scene.tick()).collect();
     assert!(matches!(told.as_slice(), [Event::Mark { name, .. }] if name == "before"), "{told:?}");
     assert_eq!(scene.acts(), []);
+}
+
+#[test]
+fn that_the_caller_cut_the_bot_off_is_told_whoever_speaks_for_the_call_by_then() {
+    for queue in [Queue::Kept, Queue::Cleared] {
+        let mut scene = Scene::new();
+        scene.operations.note_save();
+        scene.write(2);
+        scene.operations.barge_in();
+        assert!(scene.operations.go_back(queue));
+        let barged_in = VoiceEvent::BargedIn { played_ms: 0, dropped_marks: vec![] };
+        assert_eq!(scene.tick()[0], Event::Voice(barged_in), "{queue:?}");
+    }
+}
+
+#[test]
+fn what_the_voice_told_is_not_delivered_again_to_one_who_did_not_watch_then() {
+    let rules = VoiceRules { strictness: 1, start_ms: 60, hang_over_ms: 400, barge_in: BargeIn::Off };
+    for watched in [true, false] {
+        let mut scene = Scene::new();
+        scene.operations.watch_voice(watched.then_some(rules)).unwrap();
+        scene.operations.note_save();
+        scene.operations.watch_voice(Some(rules)).unwrap();
+        scene.operations.push(Event::Voice(VoiceEvent::Paused)).unwrap();
+        assert_eq!(scene.events().len(), 1);
+        assert!(scene.operations.go_back(Queue::Kept));
+        assert_eq!(scene.events().len(), usize::from(watched));
+    }
 }

@@ -9,24 +9,27 @@ use call::{BargeInTimes, WallClock};
 use media::{Codec, g711};
 use plugin::{BargeIn, Event, FrameKind, VoiceEvent, VoiceRules};
 
-use super::plane::{Plane, until};
 use crate::bots::ear::Ear;
 use crate::bots::operations::{Affairs, CallFacts, EVENTS_MAX, Operations};
 use crate::bots::rings::{BotEnds, rings};
-use crate::bots::{Answers, BotLog, FromCaller, ListenRules, MediaEnds, TestCall, Utterance, Voice};
-use crate::media_shard::tests::allocations;
+use crate::bots::{BotLog, FromCaller, MediaEnds, Voice};
 
 const TICK: Duration = Duration::from_millis(20);
 const SILENCE: [i16; 160] = [0; 160];
-const BOT: i16 = 1000;
+pub const BOT: i16 = 1000;
 
-fn rules(barge_in: BargeIn) -> VoiceRules {
+pub fn rules(barge_in: BargeIn) -> VoiceRules {
     VoiceRules { strictness: 1, start_ms: 60, hang_over_ms: 400, barge_in }
 }
 
-/// A prompt of the bots that we ship, frame by frame: 2.4 s of a voice.
-fn voice() -> Vec<[i16; 160]> {
-    let path = format!("{}/../../plugins/prompts/you-entered.wav", env!("CARGO_MANIFEST_DIR"));
+/// 0.7 s of a voice, frame by frame.
+pub fn voice() -> Vec<[i16; 160]> {
+    prompt("you-entered")
+}
+
+/// Of the bots that we ship.
+pub fn prompt(name: &str) -> Vec<[i16; 160]> {
+    let path = format!("{}/../../plugins/prompts/{name}.wav", env!("CARGO_MANIFEST_DIR"));
     let file = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let data = file.windows(4).position(|four| four == b"data").unwrap() + 8;
     let mut samples = vec![0; file.len() - data];
@@ -337,233 +340,4 @@ fn a_late_host_is_part_of_the_measure() {
     }
     let times = scene.ear.take_times().expect("it was cut off");
     assert_eq!((times.rest_ms, times.stop_ms), (0, times.detector_ms + 10));
-}
-
-const LISTEN: ListenRules = ListenRules { start_ms: 60, hang_over_ms: 400, utterance_ms_max: 20_000 };
-
-/// What was heard: for each utterance where it began and ended, whether it was cut, and its sound.
-fn utterances(receiver: &mut tokio::sync::mpsc::Receiver<Utterance>) -> Vec<(u64, u64, bool, Vec<i16>)> {
-    let (mut utterances, mut began, mut sound) = (Vec::new(), None, Vec::new());
-    while let Ok(message) = receiver.try_recv() {
-        match message {
-            Utterance::Started { sample } => began = Some(sample),
-            Utterance::Sound(piece) => sound.extend_from_slice(&piece),
-            Utterance::Stopped { sample, cut } => {
-                utterances.push((began.take().expect("it began"), sample, cut, std::mem::take(&mut sound)));
-            }
-            Utterance::Overrun => panic!("nothing is lost here"),
-        }
-    }
-    utterances
-}
-
-#[test]
-fn an_utterance_comes_whole_with_what_was_just_before_it() {
-    let mut call = TestCall::new("t", "{}");
-    let mut receiver = call.caller.answers().listen(LISTEN);
-    let hum: Vec<i16> = (0..8000).map(|at| at % 50).collect();
-    let all = [hum.as_slice(), voice().as_flattened(), &[0; 8000]].concat();
-    call.caller_says(&all);
-    let heard = utterances(&mut receiver);
-    let (from, _, cut, sound) = &heard[0];
-    assert!(!cut && (7000..9600).contains(from), "{from}");
-    let begin = *from as usize - 2400;
-    assert_eq!(sound[..], all[begin..begin + sound.len()], "300 ms before it, and no gap");
-    let (_, to, _, last) = heard.last().unwrap();
-    assert!(to.abs_diff(8000 + voice().len() as u64 * 160) < 4000, "{to}");
-    assert!(last[last.len() - 1600..].iter().all(|sample| *sample == 0), "the hang-over too");
-}
-
-#[test]
-fn an_utterance_that_is_too_long_is_cut_and_goes_on_as_another_without_a_gap() {
-    let mut call = TestCall::new("t", "{}");
-    let mut receiver = call.caller.answers().listen(ListenRules { utterance_ms_max: 1, hang_over_ms: 2000, ..LISTEN });
-    let all = [&[0; 8000], voice().as_flattened(), voice().as_flattened(), &[0; 24_000]].concat();
-    call.caller_says(&all);
-    let heard = utterances(&mut receiver);
-    assert!(heard.len() >= 3, "{}", heard.len());
-    let (last, cut) = heard.split_last().unwrap();
-    assert!(!last.2 || last.1 <= all.len() as u64);
-    for (from, to, was_cut, sound) in cut {
-        assert!(*was_cut && to - from >= 8000 && to - from < 8320, "a second: {from} to {to}");
-        assert!(sound.len() as u64 >= to - from);
-    }
-    for pair in heard.windows(2) {
-        // Between two of them lies no voice: the second begins at the first voiced frame after the cut.
-        let (end, begin) = (pair[0].1 as usize, pair[1].0 as usize);
-        assert!(begin >= end, "{end} {begin}");
-        let second = &pair[1].3;
-        assert_eq!(second[..160], all[begin.max(end) - (begin - end).min(2400)..][..160]);
-    }
-}
-
-#[test]
-fn who_does_not_take_what_is_heard_loses_that_utterance_and_is_told() {
-    let mut call = TestCall::new("t", "{}");
-    let mut receiver = call.caller.answers().listen(LISTEN);
-    let spoken = [&[0; 8000], voice().as_flattened(), &[0; 8000]].concat();
-    (0..10).for_each(|_| call.caller_says(&spoken));
-    let mut taken = Vec::new();
-    while let Ok(message) = receiver.try_recv() {
-        taken.push(message);
-    }
-    assert_eq!(taken.len(), 64, "a bound");
-    assert!(!taken.contains(&Utterance::Overrun));
-    call.caller_says(&spoken);
-    assert_eq!(receiver.try_recv(), Ok(Utterance::Overrun));
-    let heard = utterances(&mut receiver);
-    assert!(!heard.is_empty() && heard.iter().all(|(_, _, cut, _)| !cut), "whole again");
-}
-
-#[test]
-fn the_end_of_listening_ends_the_receiver_and_what_was_said_last_is_not_lost() {
-    for end in [|answers: &Answers| answers.unlisten(), |answers: &Answers| drop(answers.listen(LISTEN))] {
-        let mut call = TestCall::new("t", "{}");
-        let mut receiver = call.caller.answers().listen(LISTEN);
-        let spoken = [&[0; 8000], voice().as_flattened()].concat();
-        call.caller_says(&spoken[..spoken.len() - 8000]);
-        end(call.caller.answers());
-        call.caller_says(&[0; 160]);
-        let heard = utterances(&mut receiver);
-        assert!(heard.last().is_some_and(|(_, _, cut, sound)| *cut && !sound.is_empty()), "{}", heard.len());
-        assert!(receiver.is_closed());
-    }
-    let call = TestCall::new("t", "{}");
-    call.close(&crate::bots::NoServices);
-    assert!(call.caller.answers().listen(LISTEN).is_closed(), "the call is over");
-}
-
-/// Calls of real bots. They have no handlers, so what they would be told goes by them.
-mod calls {
-    use super::*;
-    use crate::bots::LivePolicy;
-    use crate::bots::tests::plane::Line;
-
-    fn watch(plane: &Plane, line: &Line, wanted: bool) {
-        let rules = wanted.then(|| rules(BargeIn::ClearAfter { ms: 0 }));
-        plane.bots.seats[&line.call].bot.operations.lock().watch_voice(rules).unwrap();
-    }
-
-    fn listens(line: &Line) -> bool {
-        line.ends.shared.listens.load(Ordering::Relaxed)
-    }
-
-    /// As a leg hands it over.
-    fn say(line: &mut Line, tick: u64, samples: [i16; 160]) {
-        let due = Instant::now() + Duration::from_secs(3600);
-        let frame = FromCaller { tick, due, kind: FrameKind::Audio, budget_ms: 10, delay_ms: 40, samples };
-        if line.ends.is_heard() {
-            line.ends.hand_over(frame);
-        }
-    }
-
-    #[test]
-    fn a_bot_without_frames_is_cut_off_and_not_entered_for_frames() {
-        let mut plane = Plane::new();
-        let mut line = plane.call("never-takes-digits");
-        plane.answer(&line);
-        assert!(!listens(&line));
-        watch(&plane, &line, true);
-        plane.wake_until("the ear", || listens(&line));
-        assert!(!line.ends.shared.wants_frames.load(Ordering::Relaxed));
-        let operations = Arc::clone(&plane.bots.seats[&line.call].bot.operations);
-        operations.lock().playout_write(&[BOT; 64_000]);
-        for (tick, frame) in (0..).zip(voice()) {
-            say(&mut line, tick, frame);
-            plane.turn_at(&line, Instant::now());
-            line.ends.playout.pull(&mut [0; 160]);
-        }
-        assert!(line.ends.playout.is_empty());
-        watch(&plane, &line, false);
-        plane.wake_until("the ear to go", || !listens(&line));
-        let stats = plane.end(&line);
-        assert_eq!((stats.frames, stats.underruns, stats.overruns, stats.late_answers), (0, 0, 0, Default::default()));
-        assert_eq!(stats.barge_ins.count, 1);
-        assert!(stats.barge_ins.worst.is_some_and(|times| times.jitter_buffer_ms == 40 && times.detector_ms >= 40));
-    }
-
-    #[test]
-    fn a_bot_with_frames_gets_each_of_them_too() {
-        let mut plane = Plane::new();
-        let mut line = plane.call("good");
-        plane.answer(&line);
-        watch(&plane, &line, true);
-        plane.wake_until("the ear", || listens(&line));
-        let voice = voice();
-        let operations = Arc::clone(&plane.bots.seats[&line.call].bot.operations);
-        operations.lock().playout_write(&[BOT; 64_000]);
-        for (tick, frame) in (0..).zip(&voice) {
-            say(&mut line, tick, *frame);
-            plane.wake_until("the answer", || line.answered(tick));
-            while line.ends.answers.pop().is_ok() {}
-            line.ends.playout.act_on_clear();
-        }
-        let stats = plane.end(&line);
-        assert_eq!((stats.frames, stats.barge_ins.count), (voice.len() as u64, 1));
-    }
-
-    #[test]
-    fn the_ear_stays_when_the_bot_moves_and_when_it_restarts() {
-        let mut plane = Plane::new();
-        let line = plane.call("trap-on-9");
-        plane.answer(&line);
-        watch(&plane, &line, true);
-        plane.wake_until("the ear", || listens(&line));
-        plane.activate(LivePolicy::Move, None);
-        plane.await_moved(&line);
-        assert!(listens(&line));
-        let mut line = line;
-        // It goes on from a save of the time in which it watched.
-        plane.turn_at(&line, Instant::now() + Duration::from_secs(3));
-        line.press('9');
-        plane.await_note(&line, "reason", "restarted");
-        plane.wake_all();
-        assert!(listens(&line));
-        plane.end(&line);
-    }
-
-    #[test]
-    fn the_ear_goes_with_the_hangup() {
-        let mut plane = Plane::new();
-        let line = plane.call("linger");
-        plane.answer(&line);
-        watch(&plane, &line, true);
-        plane.wake_until("the ear", || listens(&line));
-        plane.bots.event(line.call, Event::Hangup { by: "caller".into(), cause: "bye".into() });
-        plane.wake_until("the ear to go", || !listens(&line));
-        plane.end(&line);
-    }
-
-    #[test]
-    fn a_turn_with_an_ear_allocates_no_more_than_one_without() {
-        let mut plane = Plane::new();
-        let mut line = plane.call("good");
-        let bot = Arc::clone(&plane.bots.seats[&line.call].bot);
-        let now = Instant::now();
-        plane.answer(&line);
-        watch(&plane, &line, true);
-        until("the ear", || {
-            plane.turn_at(&line, now);
-            listens(&line)
-        });
-        let voice = voice();
-        let mut turns = |ticks: std::ops::Range<u64>| {
-            for tick in ticks {
-                say(&mut line, tick, voice[40 + tick as usize % 10]);
-                let turn = crate::bots::cell::Turn {
-                    woken: now,
-                    others: Duration::ZERO,
-                    patience: Duration::from_secs(10),
-                    suspect: false,
-                };
-                bot.cell.enter().run(now, turn, &mut |_| {});
-                while line.ends.answers.pop().is_ok() {}
-            }
-        };
-        turns(0..50);
-        let before = allocations();
-        turns(50..100);
-        assert_eq!(allocations() - before, 50, "the answers");
-        plane.end(&line);
-    }
 }

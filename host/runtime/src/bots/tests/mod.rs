@@ -2,8 +2,10 @@
 
 mod conversation;
 mod ear;
+mod ear_in_calls;
 mod lanes;
 mod lives;
 mod moves;
 mod plane;
 mod turns;
+mod utterances;
