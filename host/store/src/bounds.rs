@@ -15,6 +15,8 @@ pub const CALLED_BYTES_MAX: usize = 256;
 /// Each `*` multiplies the work of a match.
 pub const CALLED_STARS_MAX: usize = 4;
 pub const CONFIG_BYTES_MAX: usize = 64 << 10;
+/// As JSON.
+pub const ENGINES_BYTES_MAX: usize = 16 << 10;
 pub const SECRET_BYTES_MAX: usize = 8 << 10;
 pub const EGRESS_PER_TENANT_MAX: usize = 200;
 /// Where one secret may go.

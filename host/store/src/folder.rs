@@ -1,6 +1,6 @@
 //! Tenants kept in files, for development and GitOps:
 //!
-//!     <tenants_dir>/<tenant>/tenant.toml          quotas, egress, routes, where secrets may go, what live calls do at a new build
+//!     <tenants_dir>/<tenant>/tenant.toml          quotas, egress, engines, routes, where secrets may go, what live calls do at a new build
 //!     <tenants_dir>/<tenant>/bots/<plugin>.wasm
 //!     <tenants_dir>/<tenant>/secrets/<name>       the value, a line end after it cut off
 //!
@@ -13,6 +13,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
+use serde_json::Map;
 use toml::{Table, Value};
 
 use crate::bounds::*;
@@ -29,6 +30,8 @@ pub struct FolderTenant {
     pub file: String,
     pub quotas: Quotas,
     pub egress: Vec<String>,
+    /// `speech` and `chat`, not looked into.
+    pub engines: Map<String, serde_json::Value>,
     pub live: Live,
     pub routes: Vec<Route>,
     pub secrets: BTreeMap<Name, FolderSecret>,
@@ -170,8 +173,9 @@ pub fn read_tenant(files: TenantFiles) -> Result<FolderTenant, Problems> {
     let live = reader.live(table.remove("live"));
     let routes = reader.routes(table.remove("routes"));
     let egress = reader.egress(table.remove("egress"));
+    let engines = reader.engines(&mut table);
     let scopes = reader.scopes(table.remove("secrets"));
-    reader.unknown("", table.keys(), &["quotas", "egress", "live", "routes", "secrets"]);
+    reader.unknown("", table.keys(), &["quotas", "egress", "speech", "chat", "live", "routes", "secrets"]);
     let mut bots = BTreeMap::new();
     for (bot, bytes) in files.bots {
         if let Some(bot) = reader.name(&format!("bots/{bot}.wasm"), &bot) {
@@ -185,7 +189,7 @@ pub fn read_tenant(files: TenantFiles) -> Result<FolderTenant, Problems> {
     match (name, reader.problems.none()) {
         (Some(name), Ok(())) => {
             let file = files.file.display().to_string();
-            Ok(FolderTenant { name, file, quotas, egress, live, routes, secrets, bots })
+            Ok(FolderTenant { name, file, quotas, egress, engines, live, routes, secrets, bots })
         }
         (_, Err(problems)) => Err(problems),
         (None, Ok(())) => Err(Problem::new("folder name", "is not a name").into()),
@@ -299,6 +303,18 @@ impl Reader {
         });
         check_hosts("egress", &egress, EGRESS_PER_TENANT_MAX, &mut self.problems);
         egress
+    }
+
+    fn engines(&mut self, table: &mut Table) -> Map<String, serde_json::Value> {
+        let mut engines = Map::new();
+        for key in ["speech", "chat"] {
+            match table.remove(key).map(serde_json::to_value) {
+                Some(Ok(value)) => drop(engines.insert(key.to_owned(), value)),
+                Some(Err(error)) => self.problems.report(Problem::new(key, error.to_string())),
+                None => {}
+            }
+        }
+        engines
     }
 
     /// Where each secret may go, by its name.

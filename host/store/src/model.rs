@@ -29,6 +29,10 @@ pub struct Tenant {
     /// Where its bots want to connect to: `api.example.com:443`. The operator's list has to allow it too.
     #[serde(default)]
     pub egress: Vec<String>,
+    /// Engines of its own, by which its bots hear, speak and converse: `speech` and `chat`. What is missing is the host's.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub engines: Map<String, Value>,
     pub created_at_ms: u64,
 }
 
@@ -337,6 +341,7 @@ pub enum Action {
     CreateTenant,
     SetQuotas,
     SetEgress,
+    SetEngines,
     /// The folder that it is kept in has moved.
     SetSource,
     DeleteTenant,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use crate::error::Result;
 use crate::folder::FolderTenant;
 use crate::model::*;
@@ -17,6 +19,8 @@ pub trait Store: Send + Sync {
     fn set_quotas(&self, by: &By, tenant: &str, quotas: Quotas) -> Result<Tenant>;
     /// Where its bots want to connect to, all of it. Each line is taken as it is.
     fn set_egress(&self, by: &By, tenant: &str, egress: &[String]) -> Result<Tenant>;
+    /// Its own engines, all of them. What they are is for who uses them to know.
+    fn set_engines(&self, by: &By, tenant: &str, engines: &Map<String, Value>) -> Result<Tenant>;
     /// With all that it owns, its tokens too.
     fn delete_tenant(&self, by: &By, tenant: &str) -> Result<()>;
     fn tenants(&self) -> Result<Vec<Tenant>>;

@@ -45,6 +45,7 @@ fn folder(random: &mut SmallRng, tenant: &str) -> FolderTenant {
         live: Live::default(),
         routes,
         egress: Vec::new(),
+        engines: serde_json::Map::new(),
         secrets: [(name("key"), FolderSecret { value: SecretValue::new("x").unwrap(), scope: SecretScope::default() })]
             .into(),
         bots,

@@ -2,7 +2,7 @@
 
 mod setup;
 
-use serde_json::json;
+use serde_json::{Map, json};
 use setup::*;
 use store::*;
 
@@ -12,7 +12,17 @@ fn a_tenant_lives_from_its_creation_to_its_deletion_and_survives_a_restart() {
     let store = data.open();
     let quotas = Quotas { calls: 7, ..Quotas::default() };
     let made = store.create_tenant(&by(5), &name("acme"), quotas).unwrap();
-    assert_eq!(made, Tenant { name: name("acme"), source: Source::Api, quotas, egress: Vec::new(), created_at_ms: 5 });
+    assert_eq!(
+        made,
+        Tenant {
+            name: name("acme"),
+            source: Source::Api,
+            quotas,
+            egress: Vec::new(),
+            engines: Map::new(),
+            created_at_ms: 5
+        }
+    );
     drop(store);
     let store = data.open();
     assert_eq!(store.tenants().unwrap(), [made]);
@@ -387,4 +397,21 @@ fn a_tenant_that_binds_its_own_numbers_takes_no_call_of_another_and_not_all_of_t
     let ringing = Route { ring: true, ..route("vip", exact("+91227"), "menu") };
     store.put_route(&by(7), "rival", &ringing, Overlap::Refused).unwrap();
     assert!(store.put_route(&by(8), "rival", &route("vip", exact("+91228"), "menu"), Overlap::Refused).is_err());
+}
+
+#[test]
+fn engines_of_a_tenant_are_kept_and_bounded() {
+    let data = Data::new();
+    let engines = |text: &str| json!({ "chat": { "url": text } }).as_object().unwrap().clone();
+    let store = data.open();
+    store.create_tenant(&by(1), &name("acme"), Quotas::default()).unwrap();
+    let wanted = engines("https://a.example/v1");
+    assert_eq!(store.set_engines(&by(2), "acme", &wanted).unwrap().engines, wanted);
+    let before = store.sequence();
+    store.set_engines(&by(2), "acme", &wanted).unwrap();
+    assert_eq!(store.sequence(), before, "they are so already");
+    let many = engines(&"x".repeat(16 << 10));
+    assert!(matches!(store.set_engines(&by(2), "acme", &many), Err(Error::Invalid(_))));
+    drop(store);
+    assert_eq!(data.open().tenant("acme").unwrap().engines, wanted);
 }

@@ -19,7 +19,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("patchbay-speech", &["patchbay-outside"]),
     (
         "patchbay",
-        &["patchbay-sip", "patchbay-media", "patchbay-call", "patchbay-plugin", "patchbay-store", "patchbay-outside", "patchbay-speech"],
+        &[
+            "patchbay-sip",
+            "patchbay-media",
+            "patchbay-call",
+            "patchbay-plugin",
+            "patchbay-store",
+            "patchbay-outside",
+            "patchbay-speech",
+        ],
     ),
     ("patchbay-sdk", &[]),
 ];

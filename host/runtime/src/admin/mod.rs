@@ -135,6 +135,7 @@ fn operations() -> OpenApiRouter<Api> {
         .routes(routes!(tenants::show, tenants::delete))
         .routes(routes!(tenants::set_quotas))
         .routes(routes!(tenants::set_egress))
+        .routes(routes!(tenants::set_engines))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(tokens::list_of_tenant, tokens::create_for_tenant))

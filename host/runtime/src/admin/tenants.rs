@@ -4,13 +4,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use store::{Name, Problems, Quotas, Tenant, Usage};
+use serde_json::{Map, Value};
+use store::{Name, Problems, Quotas, Store, Tenant, Usage};
 use utoipa::ToSchema;
 
 use super::Api;
 use super::access::{Asked, Deploy, Operator, Read};
 use super::body::Sent;
 use super::refusal::Answer;
+use crate::config::{Engines, Scope};
 use crate::services::check_hosts;
 
 #[derive(Deserialize, ToSchema)]
@@ -99,4 +101,30 @@ pub async fn set_egress(
     check_hosts("egress", &body.egress, &mut problems);
     problems.none().map_err(store::Error::from)?;
     Ok(Json(api.with(move |store| store.set_egress(&by, &name, &body.egress)).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnginesBody {
+    /// `speech` with `stt` and `tts`, and `chat`, with the keys that they have in tenant.toml.
+    #[schema(value_type = Object)]
+    engines: Map<String, Value>,
+}
+
+/// Sets the engines by which a tenant's bots hear, speak and converse, all of them. What is left out is the host's.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/engines", tag = "tenants", operation_id = "set_engines", request_body = EnginesBody,
+    security(("token" = ["deploy"])), responses((status = 200, description = "As it is now", body = Tenant)))]
+pub async fn set_engines(
+    State(api): State<Api>,
+    asked: Asked<Deploy>,
+    Sent(body): Sent<EnginesBody>,
+) -> Answer<Json<Tenant>> {
+    let (by, name) = (asked.by(), asked.tenant());
+    let set = move |store: &dyn Store| {
+        let secrets = store.secrets(&name)?;
+        let scopes: Vec<Scope> = secrets.iter().map(|secret| Scope::of_tenant(&secret.name, &secret.scope)).collect();
+        Engines::of_tenant(&body.engines, &scopes)?;
+        store.set_engines(&by, &name, &body.engines)
+    };
+    Ok(Json(api.with(set).await?))
 }

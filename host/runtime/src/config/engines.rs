@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use outside::Pattern;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use speech::{ChatConfig, SpeechConfig};
 
-use super::section::Section;
-use super::{BotSecret, Problem, nearest};
+use super::section::{Section, expected};
+use super::{BotSecret, Problem, Problems, nearest};
 
 /// What is missing is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,14 @@ pub struct Scope {
     pub header: String,
 }
 
+impl Scope {
+    /// Lines that are no hosts are told elsewhere.
+    pub fn of_tenant(name: &str, scope: &store::SecretScope) -> Self {
+        let hosts = scope.hosts.iter().filter_map(|line| line.parse().ok()).collect();
+        Self { name: name.to_owned(), hosts, header: scope.header.clone() }
+    }
+}
+
 /// In which engines are shown their key.
 const KEY_HEADER: &str = "Authorization";
 
@@ -44,6 +53,19 @@ impl Engines {
         let chat = self.chat.iter().map(|chat| ("chat", &chat.url, &chat.api_key, chat.problems()));
         let all = stt.chain(tts).chain(chat);
         all.map(|(place, url, api_key, problems)| Named { place, url, api_key: api_key.as_deref(), problems })
+    }
+
+    /// A tenant's own. Errors: all that is wrong, with paths as in its tenant.toml; what stands there instead is not shown.
+    pub fn of_tenant(engines: &Map<String, Value>, secrets: &[Scope]) -> Result<Self, Problems> {
+        let read = serde_path_to_error::deserialize::<_, Self>(Value::Object(engines.clone()));
+        let engines = read.map_err(|error| {
+            let text = expected(&error.inner().to_string()).to_owned();
+            Problems(vec![Problem::new(error.path().to_string(), text)])
+        })?;
+        match engines.problems(secrets) {
+            problems if problems.is_empty() => Ok(engines),
+            problems => Err(Problems(problems)),
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -86,7 +108,8 @@ fn key_problem(path: String, key: &str, url: &str, host: &Pattern, secrets: &[Sc
         return Some(problem.hint("write https:// in url, or leave api_key out"));
     }
     let Some(scope) = secrets.iter().find(|scope| scope.name == key) else {
-        let problem = problem(format!("there is no secret `{key}`"));
+        // It may be the key itself.
+        let problem = problem("names no secret that is there".to_owned());
         return Some(match nearest(key, secrets.iter().map(|scope| scope.name.as_str())) {
             Some(name) => problem.hint(format!("did you mean `{name}`?")),
             None => problem.hint(format!("add it: hosts = [\"{host}\"], header = \"{KEY_HEADER}\"")),
@@ -112,4 +135,53 @@ pub(super) fn read(top: &mut Section<'_>, secrets: &BTreeMap<String, BotSecret>)
     let scopes: Vec<Scope> = secrets.iter().map(scope).collect();
     engines.problems(&scopes).into_iter().for_each(|problem| top.report(problem));
     engines
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(engines: Value, secrets: &[Scope]) -> Vec<String> {
+        let Value::Object(engines) = engines else { panic!("no object") };
+        let problems = Engines::of_tenant(&engines, secrets).err().map_or(Vec::new(), |problems| problems.0);
+        problems.iter().map(Problem::to_string).collect()
+    }
+
+    fn scope(name: &str, host: &str, header: &str) -> Scope {
+        Scope { name: name.to_owned(), hosts: vec![host.parse().unwrap()], header: header.to_owned() }
+    }
+
+    #[test]
+    fn a_key_is_a_secret_that_may_go_to_its_engine() {
+        let check = |url: &str, key: &str, expect: &str| {
+            let secrets = [
+                scope("openai", "api.openai.com:443", "authorization"),
+                scope("other", "other.example:443", "Authorization"),
+                scope("header", "api.openai.com:443", "X-Key"),
+            ];
+            let told = told(json!({ "chat": { "url": url, "model": "m", "api_key": key } }), &secrets).join("\n");
+            assert!(if expect.is_empty() { told.is_empty() } else { told.contains(expect) }, "{url} {key}: {told}");
+            assert!(!told.contains("sk-1234"), "{told}");
+        };
+        let there = "https://api.openai.com/v1";
+        check(there, "openai", "");
+        check(there, "opnai", "chat.api_key: names no secret that is there (did you mean `openai`?)");
+        check(there, "sk-1234", "hosts = [\"api.openai.com:443\"], header = \"Authorization\"");
+        check(there, "other", "the secret `other` may not go to api.openai.com:443");
+        check(there, "header", "the secret `header` goes into the header `X-Key`");
+        check("http://api.openai.com:443/v1", "openai", "goes over TLS only");
+        check("https:///v1", "openai", "chat.url");
+    }
+
+    #[test]
+    fn each_mistake_has_its_path_and_shows_nothing_that_may_be_a_secret() {
+        let stt = json!({ "url": "https://a.example/v1", "model": "m", "total_ms_max": "sk-1234" });
+        let told = told(json!({ "speech": { "stt": stt } }), &[]).join("\n");
+        assert!(told.starts_with("speech.stt.total_ms_max: expected u32"), "{told}");
+        let tts = json!({ "url": "https://a.example/v1", "model": "m", "vioce": "joe" });
+        let told = self::told(json!({ "speech": { "tts": tts } }), &[]).join("\n");
+        assert!(told.contains("speech.tts") && told.contains("unknown field `vioce`"), "{told}");
+    }
 }

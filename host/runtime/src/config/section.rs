@@ -62,10 +62,7 @@ impl<'p> Section<'p> {
         match self.take(key)?.try_into::<T>() {
             Ok(read) => Some(read),
             Err(error) => {
-                // The type and what was expected, after the value.
-                let text = error.message().trim();
-                let text = if text.starts_with("invalid") { text.rsplit(", ").next().unwrap_or(text) } else { text };
-                self.report(Problem::new(path, text.to_owned()));
+                self.report(Problem::new(path, expected(error.message()).to_owned()));
                 None
             }
         }
@@ -207,6 +204,12 @@ impl Drop for Section<'_> {
             self.problems.borrow_mut().push(problem);
         }
     }
+}
+
+/// What a mistake of serde's says without the value that was found.
+pub fn expected(text: &str) -> &str {
+    let text = text.trim();
+    if text.starts_with("invalid") { text.rsplit(", ").next().unwrap_or(text) } else { text }
 }
 
 /// At most 60 characters of a value, for a message.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use super::{Shared, TenantPicture, key};
 use crate::core::{CanaryFailed, Replaced, Request};
 use crate::said;
-use crate::services::rules_in;
+use crate::services::{engines_in, rules_in};
 
 /// How soon the end of the host is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -119,7 +119,12 @@ impl Follower {
     /// What it may reach outside, which a picture does not show: values of secrets are in it.
     fn reach(&self, name: &str) -> store::Result<()> {
         match rules_in(&*self.store, name) {
-            Ok(rules) => self.shared.reach.set(name, rules),
+            Ok(rules) => {
+                // The client of its engines keeps the secrets apart from what its bots may reach.
+                let secrets = rules_in(&*self.store, name)?.secrets;
+                self.shared.reach.engines().set(name, engines_in(&*self.store, name)?, secrets);
+                self.shared.reach.set(name, rules);
+            }
             Err(store::Error::NotFound { .. }) => self.shared.reach.forget(name),
             Err(error) => return Err(error),
         }

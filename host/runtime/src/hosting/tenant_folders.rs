@@ -11,6 +11,7 @@ use notify::{RecursiveMode, Watcher};
 use store::{By, Digest, FolderTenant, Problem, Problems, Source, Store, TENANTS_MAX, TenantFiles};
 
 use super::{Shared, key};
+use crate::config::{Engines, Scope};
 use crate::settling::Settling;
 
 /// Files of one tenant that are looked at.
@@ -162,6 +163,11 @@ pub fn check_reach(tenant: &FolderTenant) -> Result<(), Problems> {
     crate::services::check_hosts("egress", &tenant.egress, &mut problems);
     for (name, secret) in &tenant.secrets {
         crate::services::check_hosts(&format!("secrets.{name}.hosts"), &secret.scope.hosts, &mut problems);
+    }
+    let scopes: Vec<Scope> =
+        tenant.secrets.iter().map(|(name, secret)| Scope::of_tenant(name, &secret.scope)).collect();
+    if let Err(wrong) = Engines::of_tenant(&tenant.engines, &scopes) {
+        wrong.0.into_iter().for_each(|problem| problems.report(problem));
     }
     problems.none()
 }

@@ -71,7 +71,7 @@ fn limits() -> Limits {
 }
 
 /// What the operator opens by naming engines: their hosts, wherever they are.
-pub fn operator_rules(config: &config::Engines) -> OperatorRules {
+fn operator_rules(config: &config::Engines) -> OperatorRules {
     let hosts = config.hosts();
     let anywhere = ["0.0.0.0/0", "::/0"].iter().filter_map(|network| network.parse().ok()).collect();
     let private = Private { name: "engines".to_owned(), hosts: hosts.clone(), networks: anywhere, plain: true };
@@ -129,6 +129,11 @@ impl Directory {
     pub fn set(&self, tenant: &str, config: config::Engines, secrets: Vec<Secret>) {
         let mut of_tenants = self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = of_tenants.entry(tenant.to_owned()).or_insert_with(|| self.entry_of_host());
+        if config.is_empty() {
+            entry.engines = entry.host.clone();
+            entry.own = None;
+            return;
+        }
         let rules = rules(&config, secrets);
         if let Some((known, way)) = &entry.own
             && *known == config
@@ -172,5 +177,87 @@ struct NoNames;
 impl outside::resolver::Resolve for NoNames {
     fn resolve(&self, name: String) -> futures_util::future::BoxFuture<'_, Result<Vec<std::net::IpAddr>, String>> {
         Box::pin(std::future::ready(Err(format!("nobody knows {name}"))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use futures_util::StreamExt;
+    use serde_json::json;
+    use speech::{Ask, Code, Fault, Message, Role};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::services::scripted::GENEROUS;
+
+    /// An endpoint that knows no path, and says so with this status.
+    fn endpoint(status: u16) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for connection in listener.incoming() {
+                let Ok(mut connection) = connection else { return };
+                let _ = connection.read(&mut [0; 8192]);
+                let _ = write!(connection, "HTTP/1.1 {status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            }
+        });
+        url
+    }
+
+    fn chat(url: &str) -> config::Engines {
+        serde_json::from_value(json!({ "chat": { "url": url, "model": "m" } })).unwrap()
+    }
+
+    fn outside(rules: OperatorRules) -> Outside {
+        let tls = outside::tls::client_config(false, Vec::new()).unwrap();
+        Outside::new(rules, Arc::new(NoNames), tls, tokio::runtime::Handle::current())
+    }
+
+    async fn asked(directory: &Directory, tenant: &str) -> Fault {
+        let engine = directory.of(tenant).converses.expect("an engine");
+        let message =
+            Message { role: Role::User, content: "?".into(), tool_calls: Vec::new(), tool_call_id: String::new() };
+        let mut answer = engine.ask(Ask { messages: vec![message], ..Ask::default() });
+        timeout(GENEROUS, answer.next()).await.expect("in time").expect("an end").expect_err("a fault")
+    }
+
+    #[tokio::test]
+    async fn the_operators_engine_is_reached_where_it_is_and_opens_nothing_to_tenants() {
+        let (url, other) = (endpoint(404), endpoint(404));
+        let directory = Directory::new(chat(&url), Vec::new(), &outside(OperatorRules::default()));
+        assert_eq!(asked(&directory, "acme").await.code, Code::Engine, "it answers");
+        for url in [url, other] {
+            directory.set("acme", chat(&url), Vec::new());
+            let fault = asked(&directory, "acme").await;
+            assert!(fault.code == Code::Unreachable && fault.message.contains("egress-denied"), "{fault}");
+        }
+        assert_eq!(asked(&directory, "bravo").await.code, Code::Engine, "another tenant has the host's");
+    }
+
+    #[tokio::test]
+    async fn a_tenants_own_engine_goes_before_the_hosts_until_it_is_taken_away() {
+        let (hosts, own) = (endpoint(404), endpoint(503));
+        let directory = Directory::new(chat(&hosts), Vec::new(), &outside(operator_rules(&chat(&own))));
+        for (engines, status) in [(chat(&own), "503"), (config::Engines::default(), "404"), (chat(&own), "503")] {
+            directory.set("acme", engines, Vec::new());
+            let fault = asked(&directory, "acme").await;
+            assert!(fault.message.contains(status), "{status}: {fault}");
+        }
+        directory.forget("acme");
+        assert!(asked(&directory, "acme").await.message.contains("404"));
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_named_again_keeps_its_connections() {
+        let directory = Directory::new(config::Engines::default(), Vec::new(), &outside(OperatorRules::default()));
+        let config = chat("https://api.example.com/v1");
+        directory.set("acme", config.clone(), Vec::new());
+        let first = directory.of("acme").converses.unwrap();
+        directory.set("acme", config, Vec::new());
+        assert!(Arc::ptr_eq(&first, &directory.of("acme").converses.unwrap()));
+        directory.set("acme", chat("https://other.example.com/v1"), Vec::new());
+        assert!(!Arc::ptr_eq(&first, &directory.of("acme").converses.unwrap()));
     }
 }

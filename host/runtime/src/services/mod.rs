@@ -32,7 +32,7 @@ use tokio::runtime::Handle;
 
 use self::chat::Chat;
 use self::outbound::Outbound;
-pub use self::reach::{Reach, check_hosts, rules_in};
+pub use self::reach::{Reach, check_hosts, engines_in, rules_in};
 use self::speech::Speech;
 use self::store::Keeper;
 use crate::bots::{Caller, Services};

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use super::engines::Directory;
-use crate::config::{BotSecret, Config, Egress};
+use crate::config::{BotSecret, Config, Egress, Engines, Scope};
 use crate::observe::Metrics;
 use crate::tls;
 
@@ -83,6 +83,7 @@ impl Reach {
 
     /// There is no such tenant in the store.
     pub fn forget(&self, name: &str) {
+        self.engines.forget(name);
         let is_operators = self.of_operator.tenants.contains(name);
         let rules = if is_operators { self.of_operator.rules() } else { Ok(TenantRules::default()) };
         self.set(
@@ -218,6 +219,15 @@ pub fn rules_in(store: &dyn Store, tenant: &str) -> store::Result<TenantRules> {
         }
     }
     Ok(TenantRules { egress, secrets, limits: Limits::default() })
+}
+
+/// A tenant's own engines, as the store has them. Blocking. Those that cannot be read are told, and are none. Errors: there is no such tenant.
+pub fn engines_in(store: &dyn Store, tenant: &str) -> store::Result<Engines> {
+    let engines = store.tenant(tenant)?.engines;
+    let scopes: Vec<Scope> =
+        store.secrets(tenant)?.iter().map(|secret| Scope::of_tenant(&secret.name, &secret.scope)).collect();
+    let wrong = |problems: &Problems| tracing::error!(tenant, "its engines are left out: {problems}");
+    Ok(Engines::of_tenant(&engines, &scopes).inspect_err(wrong).unwrap_or_default())
 }
 
 /// Reports each that is no `host:port`. `place` names the list.

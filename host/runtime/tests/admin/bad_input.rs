@@ -103,6 +103,7 @@ async fn a_tenant_from_a_folder_is_not_changed_and_the_file_is_named() {
         file: "/etc/patchbay/kept/tenant.toml".into(),
         quotas: Default::default(),
         egress: Vec::new(),
+        engines: serde_json::Map::new(),
         live: Default::default(),
         routes: Vec::new(),
         secrets: Default::default(),

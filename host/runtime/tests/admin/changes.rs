@@ -199,3 +199,28 @@ async fn every_change_is_in_the_audit_log_with_the_token_that_made_it() {
     let theirs = host.get(&host.rival, "/v1/tenants/rival/audit").await.text();
     assert!(!theirs.contains("acme") && theirs.contains("rival"));
 }
+
+#[tokio::test]
+async fn a_tenant_names_engines_of_its_own_and_a_key_must_be_a_secret_that_may_go_there() {
+    let host = Host::start().await;
+    let put =
+        |engines: Value| host.ask(&host.deploy, "PUT", "/v1/tenants/acme/engines", Some(json!({ "engines": engines })));
+    let chat = |key: &str| json!({ "chat": { "url": "https://a.example/v1", "model": "m", "api_key": key } });
+    assert_eq!(put(chat("key")).await.problem(), (422, "/problems/invalid".into()), "there is no secret");
+    let secret = json!({ "value": "hunter2", "hosts": ["a.example:443"], "header": "Authorization" });
+    assert_eq!(host.ask(&host.deploy, "PUT", "/v1/tenants/acme/secrets/key", Some(secret)).await.status, 204);
+    let kept = put(chat("key")).await;
+    assert_eq!((kept.status, &kept.json()["engines"]["chat"]["model"]), (200, &json!("m")));
+    for wrong in [json!({ "chta": {} }), json!({ "chat": { "url": "a.example", "model": "m" } }), chat("sk-1234")] {
+        let refused = put(wrong).await;
+        assert!(!refused.text().contains("sk-1234"), "{}", refused.text());
+        assert_eq!(refused.problem(), (422, "/problems/invalid".into()));
+    }
+    assert_eq!(host.store.tenant("acme").unwrap().engines["chat"]["api_key"], json!("key"));
+    assert_eq!(put(json!({})).await.status, 200);
+    assert!(host.store.tenant("acme").unwrap().engines.is_empty());
+    assert_eq!(
+        host.ask(&host.read, "PUT", "/v1/tenants/acme/engines", Some(json!({ "engines": {} }))).await.status,
+        403
+    );
+}

@@ -53,6 +53,7 @@ async fn real_answers_have_the_described_shapes() {
     full["fallback"] = json!({ "prompt": "sorry" });
     full["config"] = json!({ "a": { "b": [1] } });
     full["trunk"] = json!("exotel");
+    let engines = json!({ "chat": { "url": "https://a.example/v1", "model": "m" } });
     let asked = [
         ("POST", "/v1/tenants".to_owned(), Some(json!({ "name": "new" })), 201),
         ("POST", "/v1/tokens".into(), Some(json!({ "label": "x" })), 201),
@@ -62,6 +63,7 @@ async fn real_answers_have_the_described_shapes() {
         ("PUT", "/v1/tenants/{tenant}/quotas".into(), Some(json!({})), 200),
         ("PUT", "/v1/tenants/{tenant}/egress".into(), Some(json!({ "egress": ["*.example.com:443"] })), 200),
         ("PUT", "/v1/tenants/{tenant}/egress".into(), Some(json!({ "egress": ["example.com"] })), 422),
+        ("PUT", "/v1/tenants/{tenant}/engines".into(), Some(json!({ "engines": engines })), 200),
         ("POST", format!("{menu}/activate"), Some(json!({ "digest": digest(b"acme") })), 200),
         (
             "POST",

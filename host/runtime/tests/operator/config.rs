@@ -279,3 +279,44 @@ fn what_bots_may_reach_is_read_and_what_opens_nothing_is_told() {
         assert!(!problems.contains("sk-1234"), "{problems}");
     }
 }
+
+#[test]
+fn engines_are_read_and_each_mistake_has_its_place() {
+    let good = format!(
+        "{GOOD}
+        [secrets.openai]
+        value = {{ env = \"OPENAI_API_KEY\" }}
+        hosts = [\"api.openai.com:443\"]
+        header = \"Authorization\"
+        [speech.stt]
+        url = \"https://api.openai.com/v1\"
+        model = \"gpt-4o-mini-transcribe\"
+        api_key = \"openai\"
+        realtime = true
+        [speech.tts]
+        url = \"http://127.0.0.1:8000/v1\"
+        model = \"piper\"
+        voice = \"joe\"
+        [chat]
+        url = \"https://api.openai.com/v1\"
+        model = \"gpt-5-mini\"
+        api_key = \"openai\"
+        "
+    );
+    let engines = config(&good).engines;
+    assert!(engines.speech.stt.is_some_and(|stt| stt.realtime && stt.end_of_turn_ms == 700));
+    assert_eq!(engines.chat.map(|chat| chat.model).as_deref(), Some("gpt-5-mini"));
+    assert!(config(GOOD).engines.is_empty());
+    for (from, to, told) in [
+        ("[speech.tts]", "[speech.tss]", "speech.tss: unknown key (did you mean `tts`?)"),
+        ("voice =", "vioce =", "speech.tts: unknown field `vioce`"),
+        ("realtime = true", "realtime = \"sk-1234\"", "speech.stt: expected a boolean"),
+        ("http://127.0.0.1:8000/v1", "127.0.0.1:8000", "speech.tts.url: must be the base of the API"),
+        ("[secrets.openai]", "[secrets.opnai]", "chat.api_key: names no secret that is there (did you mean `opnai`?)"),
+        ("[\"api.openai.com:443\"]", "[\"openai.com:443\"]", "the secret `openai` may not go to api.openai.com:443"),
+    ] {
+        let problems = problems(&good.replace(from, to)).join("\n");
+        assert!(problems.contains(told), "{told}: {problems}");
+        assert!(!problems.contains("sk-1234"), "{problems}");
+    }
+}

@@ -22,6 +22,7 @@ pub fn put(transaction: &Transaction<'_>, by: &By, key: &HostKey, folder: &Folde
     let mut entries = Vec::new();
     let mut tenant = put_tenant(transaction, by, folder, &mut entries)?;
     entries.extend(tenants::set_egress(transaction, &mut tenant, &folder.egress)?);
+    entries.extend(tenants::set_engines(transaction, &mut tenant, &folder.engines)?);
     put_secrets(transaction, by, key, folder, &mut entries)?;
     // Routes go before the plugins that they name, and all that differ before any new one: two may have swapped their numbers.
     let before = routes::list(transaction, &folder.name)?;

@@ -102,6 +102,8 @@ const STEPS: &[&str] = &[
     "
     -- JSON lists of host:port.
     ALTER TABLE tenants ADD COLUMN egress TEXT NOT NULL DEFAULT '[]';
+    -- A JSON object.
+    ALTER TABLE tenants ADD COLUMN engines TEXT NOT NULL DEFAULT '{}';
     ALTER TABLE secrets ADD COLUMN hosts TEXT NOT NULL DEFAULT '[]';
     ALTER TABLE secrets ADD COLUMN header TEXT NOT NULL DEFAULT '';
     -- How many pairs there are and what they count for; the triggers keep both.

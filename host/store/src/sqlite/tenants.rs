@@ -1,7 +1,7 @@
 //! Tenants and their secrets.
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Entry, all, count, json, parsed, to_json, who};
 use crate::bounds::*;
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::host_key::HostKey;
 use crate::model::*;
 use crate::name::Name;
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 
 pub fn create(
     connection: &Transaction<'_>,
@@ -34,7 +34,14 @@ pub fn create(
         (&**name, file, to_json(quotas)?, by.at_ms),
     )?;
     let entry = Entry::new(name, Action::CreateTenant, &**name);
-    let tenant = Tenant { name: name.clone(), source, quotas: *quotas, egress: Vec::new(), created_at_ms: by.at_ms };
+    let tenant = Tenant {
+        name: name.clone(),
+        source,
+        quotas: *quotas,
+        egress: Vec::new(),
+        engines: Map::new(),
+        created_at_ms: by.at_ms,
+    };
     Ok((tenant, entry))
 }
 
@@ -66,6 +73,30 @@ pub fn set_egress(connection: &Transaction<'_>, tenant: &mut Tenant, egress: &[S
         .detail("before", tenant.egress.as_slice())
         .detail("after", egress);
     tenant.egress = egress.to_vec();
+    Ok(Some(entry))
+}
+
+/// None: they are so already.
+pub fn set_engines(
+    connection: &Transaction<'_>,
+    tenant: &mut Tenant,
+    engines: &Map<String, Value>,
+) -> Result<Option<Entry>> {
+    let text = to_json(engines)?;
+    let mut problems = Problems::default();
+    if text.len() > ENGINES_BYTES_MAX {
+        let problem = Problem::new("engines", format!("are {} bytes of JSON", text.len()));
+        problems.report(problem.hint(format!("{ENGINES_BYTES_MAX} at most")));
+    }
+    problems.none()?;
+    if tenant.engines == *engines {
+        return Ok(None);
+    }
+    connection.execute("UPDATE tenants SET engines = ?2 WHERE name = ?1", (&*tenant.name, text))?;
+    let entry = Entry::new(&tenant.name, Action::SetEngines, &*tenant.name)
+        .detail("before", Value::Object(tenant.engines.clone()))
+        .detail("after", Value::Object(engines.clone()));
+    tenant.engines = engines.clone();
     Ok(Some(entry))
 }
 
@@ -109,6 +140,7 @@ fn tenant_of(row: &Row<'_>) -> Result<Tenant> {
         source: file.map_or(Source::Api, Source::Folder),
         quotas: json(row, "quotas")?,
         egress: json(row, "egress")?,
+        engines: json(row, "engines")?,
         created_at_ms: row.get("created_at_ms")?,
     })
 }

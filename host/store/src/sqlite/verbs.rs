@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::{SqliteStore, all, audit, count, entry_of, folder_tenants, pairs, plugins, routes, tenants, tokens};
 use crate::bounds::AUDIT_PAGE_MAX;
 use crate::error::{Error, Result};
@@ -33,6 +35,14 @@ impl Store for SqliteStore {
         self.change(by, |transaction| {
             let mut tenant = tenants::of_api(transaction, tenant)?;
             let entry = tenants::set_egress(transaction, &mut tenant, egress)?;
+            Ok((tenant, entry.into_iter().collect()))
+        })
+    }
+
+    fn set_engines(&self, by: &By, tenant: &str, engines: &Map<String, Value>) -> Result<Tenant> {
+        self.change(by, |transaction| {
+            let mut tenant = tenants::of_api(transaction, tenant)?;
+            let entry = tenants::set_engines(transaction, &mut tenant, engines)?;
             Ok((tenant, entry.into_iter().collect()))
         })
     }
