@@ -9,8 +9,10 @@
 //! The limits of `bot.wit` are kept, so what a test sees refused is what a host would refuse.
 //! A bot that panics fails its test; CPU time and memory are not limited here.
 
+mod beyond;
 mod heard;
 mod host;
+mod services;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,10 +20,13 @@ use std::rc::Rc;
 pub use heard::Heard;
 use host::State;
 pub use host::{Host, LogLine};
+pub use services::{Engine, Request, Sent, Spoken};
 
+use crate::conversation::{self, Ended, Talk};
 use crate::running::Running;
 use crate::{
-    Answer, Bot, CallInfo, Digit, Event, FRAME_SAMPLES, Frame, FrameKind, Frames, HungUp, Refusal, StartReason,
+    Answer, Bot, CallInfo, Digit, Event, FRAME_SAMPLES, Frame, FrameKind, Frames, Happened, HungUp, Refusal,
+    StartReason,
 };
 
 const TICK_MS: u64 = 20;
@@ -49,7 +54,8 @@ pub struct Incoming<B> {
     info: CallInfo,
     config: String,
     reason: StartReason,
-    bot: std::marker::PhantomData<B>,
+    /// What makes an instance.
+    make: Rc<dyn Fn() -> B>,
 }
 
 impl<B: Bot> Incoming<B> {
@@ -95,9 +101,10 @@ impl<B: Bot> Incoming<B> {
     /// Starts the bot; unless it lets the call ring, the call is up afterwards.
     pub fn start(self) -> Result<FakeCall<B>, Refusal> {
         let host = Rc::new(RefCell::new(self.host));
-        let (running, accept) = entered(&host, || Running::start(self.info.clone(), self.config.clone(), self.reason))?;
+        let (running, accept) =
+            entered(&host, || Running::start((self.make)(), self.info.clone(), self.config.clone(), self.reason))?;
         host.borrow_mut().frames_wanted = accept.frames == Frames::All;
-        let mut call = FakeCall { running, host, info: self.info, config: self.config };
+        let mut call = FakeCall { running, host, info: self.info, config: self.config, make: self.make };
         if accept.answer == Answer::Now {
             call.host.borrow_mut().answer();
             call.host.borrow_mut().advance(0);
@@ -121,11 +128,29 @@ pub struct FakeCall<B> {
     host: Rc<RefCell<Host>>,
     info: CallInfo,
     config: String,
+    make: Rc<dyn Fn() -> B>,
+}
+
+impl<B: Bot + Default> FakeCall<B> {
+    /// A call to this number, from `+15550100` over the trunk `test`.
+    pub fn dialled(number: &str) -> Incoming<B> {
+        FakeCall::made_by(B::default, number)
+    }
+}
+
+impl FakeCall<Talk> {
+    /// The same, for the bot that an async function is.
+    pub fn conversation<R, T>(run: R, number: &str) -> Incoming<Talk>
+    where
+        R: Fn(conversation::Call) -> T + Copy + 'static,
+        T: Future<Output: Ended> + 'static,
+    {
+        FakeCall::made_by(move || Talk::new(run), number)
+    }
 }
 
 impl<B: Bot> FakeCall<B> {
-    /// A call to this number, from `+15550100` over the trunk `test`.
-    pub fn dialled(number: &str) -> Incoming<B> {
+    fn made_by(make: impl Fn() -> B + 'static, number: &str) -> Incoming<B> {
         let info = CallInfo {
             id: "call-1".to_owned(),
             caller: "+15550100".to_owned(),
@@ -138,7 +163,7 @@ impl<B: Bot> FakeCall<B> {
             info,
             config: "{}".to_owned(),
             reason: StartReason::Fresh,
-            bot: std::marker::PhantomData,
+            make: Rc::new(make),
         }
     }
 
@@ -260,7 +285,7 @@ impl<B: Bot> FakeCall<B> {
     }
 
     fn replace(&mut self, reason: StartReason) -> bool {
-        match entered(&self.host, || Running::start(self.info.clone(), self.config.clone(), reason)) {
+        match entered(&self.host, || Running::start((self.make)(), self.info.clone(), self.config.clone(), reason)) {
             Ok((running, accept)) => {
                 self.running = running;
                 self.host.borrow_mut().frames_wanted = accept.frames == Frames::All;
@@ -280,17 +305,17 @@ impl<B: Bot> FakeCall<B> {
     }
 
     fn happens(&mut self, event: Event) {
-        self.host.borrow_mut().events.push_back(event);
+        self.host.borrow_mut().events.push_back(event.into());
         self.deliver();
     }
 
     /// Hands over what has happened. What the bot brings about meanwhile comes at the next tick.
     fn deliver(&mut self) {
         loop {
-            let event = self.host.borrow_mut().events.pop_front();
-            let Some(event) = event else { break };
+            let happened: Option<Happened> = self.host.borrow_mut().events.pop_front();
+            let Some(happened) = happened else { break };
             if !self.host.borrow().is_gone() {
-                entered(&self.host, || self.running.on_event(event));
+                entered(&self.host, || self.running.happened(happened));
             }
         }
         self.deliver_hangup();

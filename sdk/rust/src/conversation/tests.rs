@@ -1,0 +1,1 @@
+//! Conversations as short as the point they make.
