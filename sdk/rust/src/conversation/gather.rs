@@ -10,6 +10,9 @@ use crate::Error;
 /// How long the engine has for a transcript, once the caller is quiet.
 const TRANSCRIPT_MS: u64 = 15_000;
 
+/// How long a question may take until it has been heard. Engines have time-outs of their own; this is for those that break them.
+const QUESTION_MS_MAX: u64 = 60_000;
+
 /// When the caller's turn to speak is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
@@ -94,6 +97,7 @@ struct Gathering<'a> {
     wait_until_ms: u64,
     /// When the caller's turn is over in any case.
     turn_until_ms: Option<u64>,
+    is_speaking: bool,
     digits: String,
     words: String,
 }
@@ -114,10 +118,13 @@ impl Gathering<'_> {
             late: None,
             wait_until_ms: 0,
             turn_until_ms: None,
+            is_speaking: false,
             digits: String::new(),
             words: String::new(),
         };
-        if gathering.question.is_none() {
+        if gathering.question.is_some() {
+            gathering.late = Some(call.sleep(QUESTION_MS_MAX));
+        } else {
             gathering.wait_for_answer();
         }
         gathering
@@ -129,11 +136,15 @@ impl Gathering<'_> {
             Next::QuestionIsOver(Ok(_)) => {
                 self.question = None;
                 // The answer may have begun.
-                if self.late.is_none() {
+                if !self.is_speaking && !self.is_enough() {
                     self.wait_for_answer();
                 }
             }
             Next::Heard(heard) => return self.heard(heard),
+            Next::Late if self.question.is_some() && !self.is_speaking && !self.is_enough() => {
+                let message = "the question was not heard in time".to_owned();
+                return Some(Answer::Failed(Error { code: "timed-out".to_owned(), message }));
+            }
             Next::Late => return Some(self.so_far()),
         }
         None
@@ -144,10 +155,10 @@ impl Gathering<'_> {
             if let Some(heard) = self.call.inbox.take_heard() {
                 return Poll::Ready(Next::Heard(heard));
             }
-            if let Some(question) = &mut self.question
-                && let Poll::Ready(result) = Pin::new(question).poll(context)
-            {
-                return Poll::Ready(Next::QuestionIsOver(result));
+            if let Some(question) = &mut self.question {
+                if let Poll::Ready(result) = Pin::new(question).poll(context) {
+                    return Poll::Ready(Next::QuestionIsOver(result));
+                }
             }
             match &mut self.late {
                 Some(late) => Pin::new(late).poll(context).map(|()| Next::Late),
@@ -162,6 +173,7 @@ impl Gathering<'_> {
             Heard::Digit(key) if self.rules.digits_max > 0 => self.key(key),
             Heard::Speaking if self.rules.speech.is_some() => {
                 let until_ms = self.turn_until_ms();
+                self.is_speaking = true;
                 self.late_at(until_ms);
                 None
             }
@@ -188,29 +200,31 @@ impl Gathering<'_> {
     }
 
     fn speech(&mut self, text: &str) -> Option<Answer> {
-        let turn = self.rules.speech.clone().unwrap_or_default();
-        if !text.is_empty() {
-            if !self.words.is_empty() {
-                self.words.push(' ');
-            }
-            self.words.push_str(text);
+        let silence_ms = self.rules.speech.as_ref().map_or(0, |turn| turn.silence_ms);
+        self.is_speaking = false;
+        if !text.is_empty() && !self.words.is_empty() {
+            self.words.push(' ');
         }
+        self.words.push_str(text);
         let now_ms = self.call.now_ms();
         let until_ms = self.turn_until_ms();
-        if self.words.is_empty() || self.words.split_whitespace().count() < turn.words_min {
-            // As if nothing had been said; the question may still play.
-            let wait_ms = self.wait_until_ms.max(now_ms).min(until_ms);
-            self.late = None;
-            if self.question.is_none() {
-                self.late_at(wait_ms);
+        if self.is_enough() {
+            if silence_ms == 0 || now_ms >= until_ms {
+                return Some(self.so_far());
             }
-            return None;
+            self.late_at(until_ms.min(now_ms + silence_ms));
+        } else if self.question.is_some() {
+            self.late = Some(self.call.sleep(QUESTION_MS_MAX));
+        } else {
+            // As if nothing had been said.
+            self.late_at(self.wait_until_ms.max(now_ms).min(until_ms));
         }
-        if turn.silence_ms == 0 || now_ms >= until_ms {
-            return Some(self.so_far());
-        }
-        self.late_at(until_ms.min(now_ms + turn.silence_ms));
         None
+    }
+
+    fn is_enough(&self) -> bool {
+        let words = self.words.split_whitespace().count();
+        words > 0 && self.rules.speech.as_ref().is_some_and(|turn| words >= turn.words_min)
     }
 
     /// What there is when time is up.
@@ -226,6 +240,7 @@ impl Gathering<'_> {
 
     fn wait_for_answer(&mut self) {
         self.wait_until_ms = self.call.now_ms() + self.rules.wait_ms;
+        self.turn_until_ms = None;
         self.late = Some(self.call.sleep(self.rules.wait_ms));
     }
 

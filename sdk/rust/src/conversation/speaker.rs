@@ -8,6 +8,8 @@ use crate::Error;
 
 /// Sentences that wait with the engine, at most: the host takes twice as many.
 const WAITING_MAX: usize = 16;
+/// How long one sentence may take until it has been heard. Engines have time-outs of their own; this is for those that break them.
+const SENTENCE_MS_MAX: u64 = 60_000;
 /// How fast a voice reads, for the part of a sentence that was heard before it was cut off.
 const CHARACTERS_A_SECOND: u64 = 15;
 
@@ -62,7 +64,10 @@ impl Speaker {
 
     async fn first_is_over(&mut self) -> Result<(), Error> {
         let Some((_, saying)) = self.waiting.front_mut() else { return Ok(()) };
-        let result = saying.await;
+        let result = self.call.within(SENTENCE_MS_MAX, saying).await.unwrap_or_else(|| {
+            let message = "a sentence was not heard in time".to_owned();
+            Err(Error { code: "timed-out".to_owned(), message })
+        });
         if let Some((sentence, mut saying)) = self.waiting.pop_front() {
             self.count(&sentence, &mut saying);
         }

@@ -35,6 +35,8 @@ const KEY_MS: u64 = 100;
 /// How long a bot lives on after the hangup without `done`.
 const AFTERLIFE_MS: u64 = 10_000;
 
+const DROPPED: &str = "the bot is there until its call is dropped";
+
 thread_local! {
     /// The host of the call whose bot is being entered.
     static ENTERED: RefCell<Option<Rc<RefCell<Host>>>> = const { RefCell::new(None) };
@@ -93,6 +95,12 @@ impl<B: Bot> Incoming<B> {
         self
     }
 
+    /// How texts are spoken.
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.host.services.engine = engine;
+        self
+    }
+
     pub fn reason(mut self, reason: StartReason) -> Self {
         self.reason = reason;
         self
@@ -104,7 +112,7 @@ impl<B: Bot> Incoming<B> {
         let (running, accept) =
             entered(&host, || Running::start((self.make)(), self.info.clone(), self.config.clone(), self.reason))?;
         host.borrow_mut().frames_wanted = accept.frames == Frames::All;
-        let mut call = FakeCall { running, host, info: self.info, config: self.config, make: self.make };
+        let mut call = FakeCall { running: Some(running), host, info: self.info, config: self.config, make: self.make };
         if accept.answer == Answer::Now {
             call.host.borrow_mut().answer();
             call.host.borrow_mut().advance(0);
@@ -124,7 +132,8 @@ impl<B: Bot> Incoming<B> {
 
 /// A call with its bot. See the head of this module.
 pub struct FakeCall<B> {
-    running: Running<B>,
+    /// None only while it is dropped.
+    running: Option<Running<B>>,
     host: Rc<RefCell<Host>>,
     info: CallInfo,
     config: String,
@@ -265,11 +274,11 @@ impl<B: Bot> FakeCall<B> {
     }
 
     pub fn bot(&self) -> &B {
-        self.running.bot()
+        self.running.as_ref().expect(DROPPED).bot()
     }
 
     pub fn save(&self) -> Option<Vec<u8>> {
-        entered(&self.host, || self.running.save())
+        entered(&self.host, || self.running.as_ref().expect(DROPPED).save())
     }
 
     /// Moves the call to a new instance, as a new build does; queue, marks and timers stay. False, and nothing has
@@ -287,7 +296,7 @@ impl<B: Bot> FakeCall<B> {
     fn replace(&mut self, reason: StartReason) -> bool {
         match entered(&self.host, || Running::start((self.make)(), self.info.clone(), self.config.clone(), reason)) {
             Ok((running, accept)) => {
-                self.running = running;
+                entered(&self.host, || self.running = Some(running));
                 self.host.borrow_mut().frames_wanted = accept.frames == Frames::All;
                 true
             }
@@ -299,7 +308,8 @@ impl<B: Bot> FakeCall<B> {
         self.host.borrow_mut().advance(TICK_MS);
         self.deliver();
         let frame = self.host.borrow_mut().frame_for_bot();
-        let answer = frame.and_then(|frame| entered(&self.host, || self.running.on_frame(frame)));
+        let answer =
+            frame.and_then(|frame| entered(&self.host, || self.running.as_mut().expect(DROPPED).on_frame(frame)));
         self.host.borrow_mut().send_to_caller(answer);
         self.deliver_hangup();
     }
@@ -315,7 +325,7 @@ impl<B: Bot> FakeCall<B> {
             let happened: Option<Happened> = self.host.borrow_mut().events.pop_front();
             let Some(happened) = happened else { break };
             if !self.host.borrow().is_gone() {
-                entered(&self.host, || self.running.happened(happened));
+                entered(&self.host, || self.running.as_mut().expect(DROPPED).happened(happened));
             }
         }
         self.deliver_hangup();
@@ -326,6 +336,13 @@ impl<B: Bot> FakeCall<B> {
         if self.host.borrow_mut().end_if_due() {
             self.deliver();
         }
+    }
+}
+
+/// What a bot holds may cancel operations when it is dropped.
+impl<B> Drop for FakeCall<B> {
+    fn drop(&mut self) {
+        entered(&self.host, || self.running = None);
     }
 }
 

@@ -145,10 +145,8 @@ impl Host {
         if outcome.id().is_some_and(|id| !self.services.is_pending(id)) {
             return;
         }
-        if let Some(id) = outcome.id()
-            && self.services.is_last(&outcome)
-        {
-            self.services.finish(id);
+        if self.services.is_last(&outcome) {
+            outcome.id().map(|id| self.services.finish(id));
         }
         self.coming.push_back(outcome.into());
     }
