@@ -13,7 +13,7 @@ use std::{env, fs, thread};
 use anyhow::{Context, Result, bail, ensure};
 
 /// What we ship: built always.
-const BOTS: [&str; 2] = ["echo", "dtmf-menu"];
+const BOTS: [&str; 3] = ["echo", "dtmf-menu", "agent"];
 /// What only the tests load.
 const TEST_BOTS: [&str; 4] = ["hoarder", "misbehave", "reach", "talker"];
 

@@ -1,18 +1,21 @@
 //! The call as its bot acts on it. Every method returns at once; what takes time comes back as an event.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use crate::player::Player;
 use crate::{CallInfo, Error, Event, Sound, imports};
 
+/// A handle: its clones are the same call.
+#[derive(Clone)]
 pub struct Call {
-    info: CallInfo,
-    player: RefCell<Player>,
+    info: Rc<CallInfo>,
+    player: Rc<RefCell<Player>>,
 }
 
 impl Call {
     pub(crate) fn new(info: CallInfo) -> Call {
-        Call { info, player: RefCell::default() }
+        Call { info: Rc::new(info), player: Rc::default() }
     }
 
     /// Who calls whom, over which trunk, for which tenant.

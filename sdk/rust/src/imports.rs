@@ -3,14 +3,19 @@
 use crate::Error;
 pub use crate::bindings::patchbay::bot::log::Level;
 pub use crate::bindings::patchbay::bot::playout::Written;
+use crate::outcome::chat::Request as ChatRequest;
+use crate::outcome::control::Header as SipHeader;
+use crate::outcome::http::{Header, Request as HttpRequest};
+use crate::outcome::speech::{ListenOptions, SayOptions};
+use crate::outcome::voice::Rules;
 
-/// One line per import: the SDK's name, its arguments, and the path of the generated function.
+/// One line per import: the SDK's name, its arguments, and the path of the generated function in these bindings.
 macro_rules! imports {
-    ($($name:ident($($arg:ident: $of:ty),*) $(-> $ret:ty)? = $($path:ident)::+;)*) => {
+    ($bindings:ident: $($name:ident($($arg:ident: $of:ty),*) $(-> $ret:ty)? = $($path:ident)::+;)*) => {
         $(
             #[cfg(target_arch = "wasm32")]
             pub fn $name($($arg: $of),*) $(-> $ret)? {
-                crate::bindings::patchbay::bot::$($path)::+($($arg),*)
+                crate::$bindings::patchbay::bot::$($path)::+($($arg),*)
             }
             #[cfg(not(target_arch = "wasm32"))]
             pub fn $name($($arg: $of),*) $(-> $ret)? {
@@ -20,7 +25,7 @@ macro_rules! imports {
     };
 }
 
-imports! {
+imports! { bindings:
     header(name: &str) -> Vec<String> = call::header;
     attribute(name: &str) -> Option<String> = call::attribute;
     answer() = call::answer;
@@ -40,4 +45,31 @@ imports! {
     random_number() -> u64 = random::number;
     log_write(level: Level, file: &str, line: u32, message: &str) = log::write;
     config_get(key: &str) -> Option<String> = config::get;
+}
+
+imports! { beyond_telephony:
+    http_send(request: &HttpRequest) -> Result<u64, Error> = http::send;
+    http_cancel(id: u64) -> bool = http::cancel;
+    websocket_open(url: &str, headers: &[Header], subprotocols: &[String]) -> Result<u64, Error> = websocket::open;
+    websocket_send_text(id: u64, text: &str) -> Result<(), Error> = websocket::send_text;
+    websocket_send_binary(id: u64, bytes: &[u8]) -> Result<(), Error> = websocket::send_binary;
+    websocket_close(id: u64, code: u16, reason: &str) = websocket::close;
+    store_get(key: &str) -> Result<u64, Error> = store::get;
+    store_put(key: &str, value: &[u8], expires_ms: u64) -> Result<u64, Error> = store::put;
+    store_swap(key: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<u64, Error> = store::swap;
+    store_delete(key: &str) -> Result<u64, Error> = store::delete;
+    store_list(prefix: &str, after: &str) -> Result<u64, Error> = store::list;
+    voice_watch(rules: Rules) -> Result<(), Error> = voice::watch;
+    voice_unwatch() = voice::unwatch;
+    speech_say(text: &str, options: &SayOptions) -> Result<u64, Error> = speech::say;
+    speech_stop(id: u64) -> bool = speech::stop;
+    speech_listen(options: &ListenOptions) -> Result<u64, Error> = speech::listen;
+    chat_ask(request: &ChatRequest) -> Result<u64, Error> = chat::ask;
+    chat_cancel(id: u64) -> bool = chat::cancel;
+    answer_headers(headers: &[SipHeader]) -> Result<(), Error> = control::answer_headers;
+    bye_headers(headers: &[SipHeader]) -> Result<(), Error> = control::bye_headers;
+    hangup_with(status: u16, reason: &str, after_playout: bool) -> Result<(), Error> = control::hangup_with;
+    transfer(target: &str, headers: &[SipHeader]) -> Result<u64, Error> = control::transfer;
+    hold() -> Result<u64, Error> = control::hold;
+    take_back() -> Result<u64, Error> = control::resume;
 }

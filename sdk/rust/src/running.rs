@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::{Accept, Bot, Call, CallInfo, Event, Frame, Refusal, Start, StartReason};
+use crate::{Accept, Bot, Call, CallInfo, Event, Frame, Happened, Outcome, Refusal, Start, StartReason};
 
 /// A bot that took its call.
 pub struct Running<B> {
@@ -11,10 +11,9 @@ pub struct Running<B> {
 }
 
 impl<B: Bot> Running<B> {
-    /// Makes the bot and asks it. A refusal leaves nothing behind.
-    pub fn start(info: CallInfo, config: String, reason: StartReason) -> Result<(Self, Accept), Refusal> {
+    /// Asks the bot. A refusal leaves nothing behind.
+    pub fn start(mut bot: B, info: CallInfo, config: String, reason: StartReason) -> Result<(Self, Accept), Refusal> {
         let call = Call::new(info);
-        let mut bot = B::default();
         let accept = bot.start(&call, Start { config, reason })?;
         Ok((Running { bot, call }, accept))
     }
@@ -30,6 +29,17 @@ impl<B: Bot> Running<B> {
             Some(Event::Digit(digit)) => self.bot.on_digit(&self.call, digit.key),
             Some(Event::Hangup(hung_up)) => self.bot.on_hangup(&self.call, hung_up),
             Some(event) => self.bot.on_event(&self.call, event),
+        }
+    }
+
+    pub fn on_outcome(&mut self, outcome: Outcome) {
+        self.bot.on_outcome(&self.call, outcome);
+    }
+
+    pub fn happened(&mut self, happened: Happened) {
+        match happened {
+            Happened::Event(event) => self.on_event(event),
+            Happened::Outcome(outcome) => self.on_outcome(outcome),
         }
     }
 
@@ -51,9 +61,9 @@ impl<B: Bot> Slot<B> {
         Slot(RefCell::new(None))
     }
 
-    pub fn start(&self, info: CallInfo, config: String, reason: StartReason) -> Result<Accept, Refusal> {
+    pub fn start(&self, bot: B, info: CallInfo, config: String, reason: StartReason) -> Result<Accept, Refusal> {
         crate::log::panics_to_log();
-        let (running, accept) = Running::start(info, config, reason)?;
+        let (running, accept) = Running::start(bot, info, config, reason)?;
         *self.0.borrow_mut() = Some(running);
         Ok(accept)
     }
@@ -64,7 +74,8 @@ impl<B: Bot> Slot<B> {
     }
 }
 
+/// Compiles for bots only.
 #[doc(hidden)]
-pub fn name_of<B: Bot>() -> &'static str {
-    std::any::type_name::<B>()
+pub fn is_bot<B: Bot>(bot: B) -> B {
+    bot
 }

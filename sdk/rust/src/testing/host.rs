@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
+use super::services::Services;
 use super::{AFTERLIFE_MS, TICK_MS, frame};
 use crate::imports::{Level, Written};
-use crate::{Cleared, Error, Event, FRAME_SAMPLES, Frame, FrameKind, HungUp, Marked, SAMPLES_PER_MS};
+use crate::{Cleared, Error, Event, FRAME_SAMPLES, Frame, FrameKind, Happened, HungUp, Marked, SAMPLES_PER_MS};
 
 const TIMERS_MAX: usize = 64;
 const TIMER_MS_MAX: u64 = 24 * 60 * 60 * 1000;
@@ -55,9 +56,9 @@ pub struct Host {
     pub(super) now_ms: u64,
     pub(super) tick: u64,
     /// To be delivered now.
-    pub(super) events: VecDeque<Event>,
+    pub(super) events: VecDeque<Happened>,
     /// Brought about while the bot ran or by sound that left: delivered in the next tick.
-    coming: VecDeque<Event>,
+    pub(super) coming: VecDeque<Happened>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) attributes: Vec<(String, String)>,
     pub(super) config: Vec<(String, String)>,
@@ -72,12 +73,13 @@ pub struct Host {
     pub(super) playout_ms_max: usize,
     queue: VecDeque<i16>,
     /// Samples of the queue that have left since the call began.
-    played: u64,
+    pub(super) played: u64,
     /// The same, since the queue was last empty.
     played_in_row: u64,
     marks: VecDeque<Mark>,
     timers: Vec<Timer>,
     hangup_after_playout: Option<bool>,
+    pub(super) services: Services,
     done: bool,
     last_id: u64,
     random: u64,
@@ -109,6 +111,7 @@ impl Default for Host {
             marks: VecDeque::new(),
             timers: Vec::new(),
             hangup_after_playout: None,
+            services: Services::default(),
             done: false,
             last_id: 0,
             random: 1,
@@ -121,10 +124,11 @@ impl Host {
     /// Time passes; timers that are due become events, the earliest first.
     pub(super) fn advance(&mut self, ms: u64) {
         self.now_ms += ms;
+        self.speak();
         self.events.append(&mut self.coming);
         self.timers.sort_by_key(|timer| (timer.due_ms, timer.id));
         let due = self.timers.partition_point(|timer| timer.due_ms <= self.now_ms);
-        self.events.extend(self.timers.drain(..due).map(|timer| timer.event));
+        self.events.extend(self.timers.drain(..due).map(|timer| timer.event.into()));
     }
 
     pub(super) fn frame_for_bot(&mut self) -> Option<Frame> {
@@ -160,7 +164,7 @@ impl Host {
         self.played_in_row += samples.len() as u64;
         let reached = self.marks.iter().take_while(|mark| mark.at <= self.played).count();
         for Mark { id, name, .. } in self.marks.drain(..reached) {
-            self.coming.push_back(Event::Mark(Marked { id, name }));
+            self.coming.push_back(Event::Mark(Marked { id, name }).into());
         }
         samples
     }
@@ -179,10 +183,11 @@ impl Host {
             return false;
         }
         let hung_up = HungUp { by: by.to_owned(), cause: "bye".to_owned() };
-        self.events.push_back(Event::Hangup(hung_up.clone()));
+        self.events.push_back(Event::Hangup(hung_up.clone()).into());
         self.state = State::Over { hung_up, at_ms: self.now_ms };
         self.queue.clear();
         self.marks.clear();
+        self.drop_utterances();
         true
     }
 
@@ -214,7 +219,26 @@ impl Host {
         (self.queue.len() / SAMPLES_PER_MS) as u32
     }
 
-    fn new_id(&mut self) -> u64 {
+    /// Whatever there is room for; where it ends, counted as `played`.
+    pub(super) fn append(&mut self, samples: &[i16]) -> u64 {
+        if self.queue.is_empty() {
+            self.played_in_row = 0;
+        }
+        self.queue.extend(samples);
+        self.played + self.queue.len() as u64
+    }
+
+    /// Utterances and marks go with the sound.
+    pub(super) fn clear_queue(&mut self) -> Cleared {
+        let id = self.new_id();
+        let played_ms = (self.played_in_row / SAMPLES_PER_MS as u64) as u32;
+        let dropped_marks = self.marks.drain(..).map(|mark| mark.name).collect();
+        self.queue.clear();
+        self.drop_utterances();
+        Cleared { id, played_ms, dropped_marks }
+    }
+
+    pub(super) fn new_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
     }
@@ -246,7 +270,7 @@ impl Host {
     pub(crate) fn answer(&mut self) {
         if let State::Ringing = self.state {
             self.state = State::Up;
-            self.coming.push_back(Event::Answered);
+            self.coming.push_back(Event::Answered.into());
         }
     }
 
@@ -296,22 +320,17 @@ impl Host {
     pub(crate) fn playout_write(&mut self, samples: &[i16]) -> Written {
         let room = match self.state {
             State::Over { .. } => 0,
-            State::Ringing | State::Up => self.playout_ms_max * SAMPLES_PER_MS - self.queue.len(),
+            State::Ringing | State::Up => (self.playout_ms_max * SAMPLES_PER_MS).saturating_sub(self.queue.len()),
         };
-        if self.queue.is_empty() {
-            self.played_in_row = 0;
-        }
         let accepted = room.min(samples.len());
-        self.queue.extend(&samples[..accepted]);
+        self.append(&samples[..accepted]);
         Written { accepted: accepted as u32, queued_ms: self.queued_ms() }
     }
 
     pub(crate) fn playout_clear(&mut self) -> u64 {
-        let id = self.new_id();
-        let played_ms = (self.played_in_row / SAMPLES_PER_MS as u64) as u32;
-        let dropped_marks = self.marks.drain(..).map(|mark| mark.name).collect();
-        self.queue.clear();
-        self.coming.push_back(Event::Cleared(Cleared { id, played_ms, dropped_marks }));
+        let cleared = self.clear_queue();
+        let id = cleared.id;
+        self.coming.push_back(Event::Cleared(cleared).into());
         id
     }
 
@@ -339,10 +358,10 @@ impl Host {
 
     /// An event that is due and not delivered yet is taken back too.
     pub(crate) fn timer_cancel(&mut self, id: u64) -> bool {
-        let is_it = |event: &Event| *event == Event::Timer(id);
+        let it = Event::Timer(id);
         let before = self.timers.len() + self.events.len();
-        self.timers.retain(|timer| !is_it(&timer.event));
-        self.events.retain(|event| !is_it(event));
+        self.timers.retain(|timer| timer.event != it);
+        self.events.retain(|happened| *happened != Happened::Event(it.clone()));
         self.timers.len() + self.events.len() < before
     }
 
@@ -375,6 +394,6 @@ fn value_of(pairs: &[(String, String)], name: &str) -> Option<String> {
     pairs.iter().find(|(there, _)| there == name).map(|(_, value)| value.clone())
 }
 
-fn refused<T>(code: &str, message: &str) -> Result<T, Error> {
+pub(super) fn refused<T>(code: &str, message: &str) -> Result<T, Error> {
     Err(Error { code: code.to_owned(), message: message.to_owned() })
 }

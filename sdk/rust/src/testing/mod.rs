@@ -9,8 +9,10 @@
 //! The limits of `bot.wit` are kept, so what a test sees refused is what a host would refuse.
 //! A bot that panics fails its test; CPU time and memory are not limited here.
 
+mod beyond;
 mod heard;
 mod host;
+mod services;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,10 +20,13 @@ use std::rc::Rc;
 pub use heard::Heard;
 use host::State;
 pub use host::{Host, LogLine};
+pub use services::{Engine, Request, Sent, Spoken};
 
+use crate::conversation::{self, Ended, Talk};
 use crate::running::Running;
 use crate::{
-    Answer, Bot, CallInfo, Digit, Event, FRAME_SAMPLES, Frame, FrameKind, Frames, HungUp, Refusal, StartReason,
+    Answer, Bot, CallInfo, Digit, Event, FRAME_SAMPLES, Frame, FrameKind, Frames, Happened, HungUp, Refusal,
+    StartReason,
 };
 
 const TICK_MS: u64 = 20;
@@ -29,6 +34,8 @@ const TICK_MS: u64 = 20;
 const KEY_MS: u64 = 100;
 /// How long a bot lives on after the hangup without `done`.
 const AFTERLIFE_MS: u64 = 10_000;
+
+const DROPPED: &str = "the bot is there until its call is dropped";
 
 thread_local! {
     /// The host of the call whose bot is being entered.
@@ -49,7 +56,8 @@ pub struct Incoming<B> {
     info: CallInfo,
     config: String,
     reason: StartReason,
-    bot: std::marker::PhantomData<B>,
+    /// What makes an instance.
+    make: Rc<dyn Fn() -> B>,
 }
 
 impl<B: Bot> Incoming<B> {
@@ -87,6 +95,12 @@ impl<B: Bot> Incoming<B> {
         self
     }
 
+    /// How texts are spoken.
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.host.services.engine = engine;
+        self
+    }
+
     pub fn reason(mut self, reason: StartReason) -> Self {
         self.reason = reason;
         self
@@ -95,9 +109,10 @@ impl<B: Bot> Incoming<B> {
     /// Starts the bot; unless it lets the call ring, the call is up afterwards.
     pub fn start(self) -> Result<FakeCall<B>, Refusal> {
         let host = Rc::new(RefCell::new(self.host));
-        let (running, accept) = entered(&host, || Running::start(self.info.clone(), self.config.clone(), self.reason))?;
+        let (running, accept) =
+            entered(&host, || Running::start((self.make)(), self.info.clone(), self.config.clone(), self.reason))?;
         host.borrow_mut().frames_wanted = accept.frames == Frames::All;
-        let mut call = FakeCall { running, host, info: self.info, config: self.config };
+        let mut call = FakeCall { running: Some(running), host, info: self.info, config: self.config, make: self.make };
         if accept.answer == Answer::Now {
             call.host.borrow_mut().answer();
             call.host.borrow_mut().advance(0);
@@ -117,15 +132,34 @@ impl<B: Bot> Incoming<B> {
 
 /// A call with its bot. See the head of this module.
 pub struct FakeCall<B> {
-    running: Running<B>,
+    /// None only while it is dropped.
+    running: Option<Running<B>>,
     host: Rc<RefCell<Host>>,
     info: CallInfo,
     config: String,
+    make: Rc<dyn Fn() -> B>,
+}
+
+impl<B: Bot + Default> FakeCall<B> {
+    /// A call to this number, from `+15550100` over the trunk `test`.
+    pub fn dialled(number: &str) -> Incoming<B> {
+        FakeCall::made_by(B::default, number)
+    }
+}
+
+impl FakeCall<Talk> {
+    /// The same, for the bot that an async function is.
+    pub fn conversation<R, T>(run: R, number: &str) -> Incoming<Talk>
+    where
+        R: Fn(conversation::Call) -> T + Copy + 'static,
+        T: Future<Output: Ended> + 'static,
+    {
+        FakeCall::made_by(move || Talk::new(run), number)
+    }
 }
 
 impl<B: Bot> FakeCall<B> {
-    /// A call to this number, from `+15550100` over the trunk `test`.
-    pub fn dialled(number: &str) -> Incoming<B> {
+    fn made_by(make: impl Fn() -> B + 'static, number: &str) -> Incoming<B> {
         let info = CallInfo {
             id: "call-1".to_owned(),
             caller: "+15550100".to_owned(),
@@ -138,7 +172,7 @@ impl<B: Bot> FakeCall<B> {
             info,
             config: "{}".to_owned(),
             reason: StartReason::Fresh,
-            bot: std::marker::PhantomData,
+            make: Rc::new(make),
         }
     }
 
@@ -240,11 +274,11 @@ impl<B: Bot> FakeCall<B> {
     }
 
     pub fn bot(&self) -> &B {
-        self.running.bot()
+        self.running.as_ref().expect(DROPPED).bot()
     }
 
     pub fn save(&self) -> Option<Vec<u8>> {
-        entered(&self.host, || self.running.save())
+        entered(&self.host, || self.running.as_ref().expect(DROPPED).save())
     }
 
     /// Moves the call to a new instance, as a new build does; queue, marks and timers stay. False, and nothing has
@@ -260,9 +294,9 @@ impl<B: Bot> FakeCall<B> {
     }
 
     fn replace(&mut self, reason: StartReason) -> bool {
-        match entered(&self.host, || Running::start(self.info.clone(), self.config.clone(), reason)) {
+        match entered(&self.host, || Running::start((self.make)(), self.info.clone(), self.config.clone(), reason)) {
             Ok((running, accept)) => {
-                self.running = running;
+                entered(&self.host, || self.running = Some(running));
                 self.host.borrow_mut().frames_wanted = accept.frames == Frames::All;
                 true
             }
@@ -274,23 +308,24 @@ impl<B: Bot> FakeCall<B> {
         self.host.borrow_mut().advance(TICK_MS);
         self.deliver();
         let frame = self.host.borrow_mut().frame_for_bot();
-        let answer = frame.and_then(|frame| entered(&self.host, || self.running.on_frame(frame)));
+        let answer =
+            frame.and_then(|frame| entered(&self.host, || self.running.as_mut().expect(DROPPED).on_frame(frame)));
         self.host.borrow_mut().send_to_caller(answer);
         self.deliver_hangup();
     }
 
     fn happens(&mut self, event: Event) {
-        self.host.borrow_mut().events.push_back(event);
+        self.host.borrow_mut().events.push_back(event.into());
         self.deliver();
     }
 
     /// Hands over what has happened. What the bot brings about meanwhile comes at the next tick.
     fn deliver(&mut self) {
         loop {
-            let event = self.host.borrow_mut().events.pop_front();
-            let Some(event) = event else { break };
+            let happened: Option<Happened> = self.host.borrow_mut().events.pop_front();
+            let Some(happened) = happened else { break };
             if !self.host.borrow().is_gone() {
-                entered(&self.host, || self.running.on_event(event));
+                entered(&self.host, || self.running.as_mut().expect(DROPPED).happened(happened));
             }
         }
         self.deliver_hangup();
@@ -301,6 +336,13 @@ impl<B: Bot> FakeCall<B> {
         if self.host.borrow_mut().end_if_due() {
             self.deliver();
         }
+    }
+}
+
+/// What a bot holds may cancel operations when it is dropped.
+impl<B> Drop for FakeCall<B> {
+    fn drop(&mut self) {
+        entered(&self.host, || self.running = None);
     }
 }
 
