@@ -65,13 +65,13 @@ fn one(of: &str, certificate: &Certificate) -> Finding {
 
 /// That one of a listener's certificates bears what peers are told to connect to.
 fn named(of: &str, certificates: &[Certificate], told: &str) -> Finding {
-    let leaves = certificates.iter().filter_map(|certificate| tls::read_certificates(&certificate.cert).ok());
+    let mut chains = certificates.iter().filter_map(|certificate| tls::read_certificates(&certificate.cert).ok());
     let bears = |chain: Vec<rustls_pki_types::CertificateDer<'static>>| {
         let parsed = chain.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
         let name = tls::server_name(told).ok();
         parsed.zip(name).is_some_and(|(parsed, name)| verify_server_name(&parsed, &name).is_ok())
     };
-    match leaves.map(bears).any(|bears| bears) {
+    match chains.any(bears) {
         true => Finding::well(of, format!("bears the advertised name `{told}`")),
         false => {
             let mend = format!("have one issued for `{told}`, or advertise a name that it bears");

@@ -79,11 +79,14 @@ struct Family {
 #[derive(Clone, Default)]
 pub struct Metrics(Arc<Register>);
 
+/// Brings what is counted elsewhere.
+type Bring = Box<dyn Fn(&Metrics) + Send>;
+
 #[derive(Default)]
 struct Register {
     families: Mutex<BTreeMap<&'static str, Family>>,
     /// What is counted elsewhere, brought here when somebody looks.
-    before_a_look: Mutex<Vec<Box<dyn Fn(&Metrics) + Send>>>,
+    before_a_look: Mutex<Vec<Bring>>,
 }
 
 impl Metrics {

@@ -87,7 +87,8 @@ fn begin(step: &str) -> Result<u64, Error> {
     let (first, then) = rest.split_once(' ').unwrap_or((rest, ""));
     match verb {
         "get" => {
-            let header = then.split_once(": ").map(|(name, value)| http::Header { name: name.into(), value: value.into() });
+            let header =
+                then.split_once(": ").map(|(name, value)| http::Header { name: name.into(), value: value.into() });
             http::send(&http::Request {
                 method: "GET".into(),
                 url: first.into(),

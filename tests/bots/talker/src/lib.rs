@@ -25,9 +25,7 @@ mod bindings {
 }
 
 use bindings::exports::patchbay::bot::{bot, chat_handler, speech_handler};
-use bindings::patchbay::bot::types::{
-    Accept, Answer, CallInfo, Error, Event, Frame, Frames, Refusal, StartReason,
-};
+use bindings::patchbay::bot::types::{Accept, Answer, CallInfo, Error, Event, Frame, Frames, Refusal, StartReason};
 use bindings::patchbay::bot::{call, chat, config, playout, speech};
 use chat_handler::ChatEvent;
 use speech_handler::SpeechEvent;
