@@ -44,7 +44,7 @@ impl Host {
         };
         let routes: String = models.iter().map(route).collect();
         let text = format!(
-            "bots = \"bots\"\n[rtp]\nports = \"21000-21098\"\n[[listeners]]\nlisten = \"tcp://127.0.0.1:0\"\n\
+            "bots = \"bots\"\nlog.personal = true\n[rtp]\nports = \"21000-21098\"\n[[listeners]]\nlisten = \"tcp://127.0.0.1:0\"\n\
              [[trunks]]\nname = \"test\"\nnetworks = [\"127.0.0.1/32\"]\n{routes}{engines}"
         );
         let config = folder.join("patchbay.toml");
@@ -86,7 +86,7 @@ impl Host {
         let summary = until(SUMMARY_WITHIN, || self.summaries().into_iter().nth(before))
             .with_context(|| format!("no summary: {}", self.process.output()))?;
         ensure!(summary["ended_by"] == "bot", "the bot hangs up: {summary}");
-        Ok(Called { heard: read_wav(&record)?, notes: summary["notes"].clone() })
+        Ok(Called { heard: read_wav(&record)?, notes: notes(&summary["notes"]) })
     }
 
     fn summaries(&self) -> Vec<Value> {
@@ -103,6 +103,12 @@ impl Host {
         ensure!(status.success() && !log.contains("panicked at"), "the host ended with {status}:\n{log}");
         Ok(())
     }
+}
+
+/// By their keys.
+fn notes(pairs: &Value) -> Value {
+    let pairs = pairs.as_array().into_iter().flatten();
+    pairs.filter_map(|pair| Some((pair[0].as_str()?.to_owned(), pair[1].clone()))).collect()
 }
 
 fn built(variable: &str, default: &str) -> Result<PathBuf> {

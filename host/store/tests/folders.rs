@@ -93,7 +93,7 @@ fn a_folder_is_the_same_model_as_the_api() {
 fn an_unknown_key_is_an_error_with_a_hint_at_any_depth() {
     for (text, expected) in [
         ("quota = {}", "quota: unknown key (did you mean `quotas`?)"),
-        ("zzz = 1", "zzz: unknown key (known here: quotas, live, routes)"),
+        ("zzz = 1", "zzz: unknown key (known here: quotas, egress, speech, chat, live, routes, secrets)"),
         ("[quotas]\ncals = 1", "quotas.cals: unknown key (did you mean `calls`?)"),
         ("[live]\npolice = 'move'", "live.police: unknown key (did you mean `policy`?)"),
         (

@@ -172,7 +172,7 @@ mod tests {
         check(there, "other", "the secret `other` may not go to api.openai.com:443");
         check(there, "header", "the secret `header` goes into the header `X-Key`");
         check("http://api.openai.com:443/v1", "openai", "goes over TLS only");
-        check("https:///v1", "openai", "chat.url");
+        check("https://", "openai", "chat.url");
     }
 
     #[test]

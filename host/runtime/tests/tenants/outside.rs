@@ -157,7 +157,7 @@ fn a_bot_reaches_what_both_lists_allow_with_a_secret_it_never_sees_and_keeps_wha
     let told = notes(&host, 1);
     let expected = [
         "200 hi",
-        "egress-denied: the tenant's egress list does not allow https://127.0.0.1",
+        "egress-denied: the tenant's egress list does not allow 127.0.0.1",
         "egress-denied: the tenant's egress list does not allow",
         "egress-denied: the operator's egress list does not allow",
         "secret-denied: the secret `key` goes into the header",

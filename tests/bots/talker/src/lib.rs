@@ -99,7 +99,7 @@ impl Talk {
             return;
         }
         note("heard", text);
-        if letters.to_lowercase().contains("goodbye") {
+        if letters.to_lowercase().contains("bye") {
             return self.end(GOODBYE);
         }
         self.history.push(message(chat::Role::User, text));
