@@ -14,6 +14,10 @@ use anyhow::{Context, Result, bail, ensure};
 
 /// What we ship: built always.
 const BOTS: [&str; 3] = ["echo", "dtmf-menu", "agent"];
+/// Which of them use what is beyond telephony. The others export no handler of it: what others can do must cost a plain bot nothing.
+const CONVERSING: [&str; 1] = ["agent"];
+/// In the name of every handler that a component exports.
+const HANDLER: &[u8] = b"-handler@";
 /// What only the tests load.
 const TEST_BOTS: [&str; 4] = ["hoarder", "misbehave", "reach", "talker"];
 
@@ -77,6 +81,11 @@ pub fn build(bots: &Bots) -> Result<()> {
         let wasm = built.join(format!("{}.wasm", bot.replace('-', "_")));
         let bytes = fs::read(&wasm).with_context(|| format!("{} was not built", wasm.display()))?;
         ensure!(bytes.starts_with(&COMPONENT_MAGIC), "{} is not a component", wasm.display());
+        let has_handlers = bytes.windows(HANDLER.len()).any(|window| window == HANDLER);
+        ensure!(
+            !has_handlers || CONVERSING.contains(bot) || !BOTS.contains(bot),
+            "{bot} exports handlers that it has no use for"
+        );
         put(folder, &format!("{bot}.wasm"), &bytes)?;
         println!("bots: {bot:<10} {:>7.1} KiB", bytes.len() as f64 / 1024.0);
     }

@@ -6,6 +6,7 @@
 //! The crate never uses `std::time`, `std::net`, `std::fs` or threads: a bot has none of them.
 //! Off Wasm the same code runs against [`testing::FakeCall`], in virtual time, so a bot's tests need no host.
 //!
+//! A bot that converses reads better as one async function: see [`conversation`].
 //! Start reading at [`bot`], then [`call`]; [`gather`], [`prompt`] and [`sound`] are conveniences built on the two.
 
 pub mod bot;

@@ -1,8 +1,13 @@
 //! A bot as one async function: it says, asks, waits and fetches in the order in which a conversation goes.
 //!
 //!     async fn run(call: Call) {
-//!         call.say("Which number do you want?").await?;
-//!         ...
+//!         let question = Some("Your order's number, please.".into());
+//!         let Answer::Digits(number) = call.gather(Gather { question, digits_max: 6, ..Gather::default() }).await else { return };
+//!         let line = match call.fetch(Fetch::get(format!("https://shop.example.com/orders/{number}"))).await {
+//!             Ok(order) => order.text(),
+//!             Err(_) => "I cannot look it up now.".to_owned(),
+//!         };
+//!         let _ = call.say(line).await;
 //!     }
 //!     patchbay_sdk::converse!(run);
 //!
