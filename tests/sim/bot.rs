@@ -100,12 +100,17 @@ impl Bot {
     pub fn holds(&self) -> Option<bool> {
         let gave_up = |status| ControlEvent::Failed { status, reason: sip::message::reason_phrase(status) };
         let holds = self.controls.iter().filter_map(|control| Some((control.holds?, control.ended.as_ref())));
-        holds.fold(Some(false), |before, (holds, ended)| match ended {
-            None => None,
-            Some(ControlEvent::Done) => Some(holds),
-            Some(failed) if *failed == gave_up(408) || *failed == gave_up(503) => None,
-            Some(_) => before,
-        })
+        // What came later counts, also after one that is not known.
+        let mut known = Some(false);
+        for (holds, ended) in holds {
+            known = match ended {
+                None => None,
+                Some(ControlEvent::Done) => Some(holds),
+                Some(failed) if *failed == gave_up(408) || *failed == gave_up(503) => None,
+                Some(_) => known,
+            };
+        }
+        known
     }
 
     /// Each is told its end in time, as long as the call lives and the bot does.

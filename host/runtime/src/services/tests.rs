@@ -40,7 +40,7 @@ impl World {
         let by = By { who: "test".into(), at_ms: 1 };
         store.create_tenant(&by, &"acme".parse().unwrap(), Quotas::default()).unwrap();
         let host = format!("127.0.0.1:{}", open.port());
-        store.set_egress(&by, "acme", &[host.clone()]).unwrap();
+        store.set_egress(&by, "acme", std::slice::from_ref(&host)).unwrap();
         let range = PrivateRange {
             name: "local".into(),
             hosts: vec![host.parse().unwrap()],

@@ -3,7 +3,6 @@
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -107,10 +106,10 @@ fn route(called: &str, steps: &[String]) -> String {
 /// The notes of the last of so many calls, in the order of the steps.
 fn notes(host: &Host, calls: usize) -> Vec<String> {
     let summary = host.summaries(calls).remove(calls - 1);
-    let note = |number: usize| match &summary["notes"] {
-        Value::Object(notes) => notes.get(&number.to_string())?.as_str().map(str::to_owned),
-        Value::Array(notes) => notes.iter().find(|note| note[0] == number.to_string())?[1].as_str().map(str::to_owned),
-        other => panic!("{other}"),
+    let note = |number: usize| {
+        let (key, notes) = (number.to_string(), summary["notes"].as_array()?);
+        let note = notes.iter().find(|note| note[0] == key.as_str())?;
+        note[1].as_str().map(str::to_owned)
     };
     (1..).map_while(note).collect()
 }
