@@ -1,7 +1,7 @@
-//! Whole conversations: a caller in a SIP call, a bot, and engines behind the host.
+//! Whole conversations: a caller in a SIP call, plugins/agent, and engines behind the host.
 //!
-//! The caller is played from a recording, with pauses that are longer than any answer takes where nothing else runs. What comes later
-//! than that only meets the caller speaking, which this bot does not mind.
+//! The caller is played from a recording, with pauses that are longer than any answer takes where nothing else runs. The agent does not
+//! let itself be interrupted, and the caller says goodbye until it is heard: so an answer may come late.
 
 use std::time::Duration;
 
@@ -11,11 +11,14 @@ use crate::engines::Engines;
 use crate::hearing::{spoken, transcript};
 use crate::host::{Called, Host};
 
-const PAUSE: Duration = Duration::from_secs(5);
-/// For an answer: two questions to a model and a sentence that is spoken.
+const GREETING: Duration = Duration::from_secs(6);
+/// For an answer: two questions to a model, one to a tool, and a sentence that is spoken.
 const ANSWER: Duration = Duration::from_secs(20);
+const AGENT: &str = "barge_in = \"off\"\nwait_ms = 60_000\nstill_there = []\n";
+/// The caller has nothing more to say after what fails.
+const BRIEF_AGENT: &str = "barge_in = \"off\"\nwait_ms = 12_000\nstill_there = []\n";
 
-fn configuration(engines: &Engines) -> String {
+fn engines_of(engines: &Engines) -> String {
     let url = engines.url();
     format!(
         "[speech.stt]\nurl = \"{url}\"\nmodel = \"whisper\"\nlanguage = \"en\"\ntotal_ms_max = 100_000\n\
@@ -24,62 +27,70 @@ fn configuration(engines: &Engines) -> String {
     )
 }
 
-async fn ensure_heard(engines: &Engines, called: &Called, keywords: &[&str]) -> Result<()> {
-    let text = transcript(engines, &called.heard).await?.to_lowercase();
-    ensure!(
-        keywords.iter().all(|word| text.contains(word)),
-        "{keywords:?} in what was heard: {text}; {}",
-        called.notes
+/// A tool of the agent's, and the way to it.
+fn weather(engines: &Engines) -> (String, String) {
+    let host = engines.host();
+    let tool = format!(
+        "[[routes.config.tools]]\nname = \"weather\"\nurl = \"http://{host}/weather?city={{city}}\"\n\
+         parameters = {{ type = \"object\", properties = {{ city = {{ type = \"string\" }} }} }}\n"
     );
+    let way = format!(
+        "[[egress.private]]\nname = \"tools\"\nhosts = [\"{host}\"]\nnetworks = [\"127.0.0.1/32\"]\nplain = true\n"
+    );
+    (tool, way)
+}
+
+/// Any one of each group.
+async fn ensure_heard(engines: &Engines, called: &Called, groups: &[&[&str]]) -> Result<()> {
+    let text = transcript(engines, &called.heard).await?.to_lowercase();
+    let is_there = |group: &&[&str]| group.iter().any(|word| text.contains(word));
+    ensure!(groups.iter().all(is_there), "{groups:?} in what was heard: {text}; {}", called.notes);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_talks_with_a_bot_that_understands_asks_a_tool_and_answers() -> Result<()> {
+async fn a_caller_talks_with_the_agent_which_understands_asks_a_tool_answers_and_says_goodbye() -> Result<()> {
     let Some(engines) = Engines::start("talk")? else { return Ok(()) };
-    let host = Host::start("talk", &configuration(&engines), &["ok"])?;
+    let (tool, way) = weather(&engines);
+    let host = Host::start("talk", &(engines_of(&engines) + &way), &["ok"], &format!("{AGENT}{tool}"))?;
     let question = spoken(&engines, "What is the weather like today?", "pcm").await?;
     let goodbye = spoken(&engines, "Thank you very much. Goodbye.", "pcm").await?;
-    let called = host.call("ok", &[(PAUSE, question), (ANSWER, goodbye)])?;
-    ensure!(called.notes["tool"] == "weather", "a tool was asked: {}", called.notes);
-    ensure_heard(&engines, &called, &["help", "sunny", "warm", "thank you"]).await?;
+    let goodbyes = (0..4).map(|_| (ANSWER, goodbye.clone()));
+    let says: Vec<_> = [(GREETING, question)].into_iter().chain(goodbyes).collect();
+    let called = host.call("ok", &says)?;
+    ensure!(called.notes["end"] == "finished", "the model ended it: {}", called.notes);
+    ensure_heard(&engines, &called, &[&["help"], &["sunny"], &["warm"], &["bye"]]).await?;
     host.stop()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_model_that_answers_rubbish_or_not_at_all_is_apologised_for() -> Result<()> {
     let Some(engines) = Engines::start("sorry")? else { return Ok(()) };
-    let host = Host::start("sorry", &configuration(&engines), &["rubbish", "hang"])?;
+    let host = Host::start("sorry", &engines_of(&engines), &["rubbish", "hang"], BRIEF_AGENT)?;
     let question = spoken(&engines, "What is the weather like today?", "pcm").await?;
     for (model, code) in [("rubbish", "protocol"), ("hang", "timed-out")] {
-        let called = host.call(model, &[(PAUSE, question.clone())])?;
-        ensure!(called.notes["model"] == code, "{model}: {}", called.notes);
-        ensure_heard(&engines, &called, &["sorry"]).await?;
+        let called = host.call(model, &[(GREETING, question.clone())])?;
+        ensure!(called.notes["error"] == code, "{model}: {}", called.notes);
+        ensure_heard(&engines, &called, &[&["sorry"]]).await?;
     }
     host.stop()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_an_ear_the_caller_is_told_in_words_and_without_a_voice_by_a_tone() -> Result<()> {
+async fn an_agent_without_an_ear_apologises_and_one_without_a_voice_has_it_recorded() -> Result<()> {
     let Some(engines) = Engines::start("down")? else { return Ok(()) };
-    let nowhere = "http://127.0.0.1:9/v1";
-    let all = configuration(&engines);
+    let all = engines_of(&engines);
     let without = |section: &str| {
-        let at = all.find(section).unwrap_or_default();
-        let (before, after) = all.split_at(at);
-        format!("{before}{}", after.replacen(&engines.url(), nowhere, 1))
+        let (before, after) = all.split_at(all.find(section).unwrap_or_default());
+        format!("{before}{}", after.replacen(&engines.url(), "http://127.0.0.1:9/v1", 1))
     };
-    let host = Host::start("deaf", &without("[speech.stt]"), &["ok"])?;
-    let hello = spoken(&engines, "Hello, can you hear me?", "pcm").await?;
-    let called = host.call("ok", &[(PAUSE, hello.clone())])?;
-    ensure!(called.notes["ear"] == "unreachable", "{}", called.notes);
-    ensure_heard(&engines, &called, &["sorry"]).await?;
-    host.stop()?;
-
-    let host = Host::start("mute", &without("[speech.tts]"), &["ok"])?;
-    let called = host.call("ok", &[(PAUSE, hello)])?;
-    ensure!(called.notes["voice"] == "unreachable", "{}", called.notes);
-    let loud = called.heard.iter().filter(|sample| sample.unsigned_abs() > 4000).count();
-    ensure!(loud > 2000, "{loud} loud samples: half a second of a tone");
-    host.stop()
+    for (test, section) in [("deaf", "[speech.stt]"), ("mute", "[speech.tts]")] {
+        let host = Host::start(test, &without(section), &["ok"], BRIEF_AGENT)?;
+        let hello = spoken(&engines, "Hello, can you hear me?", "pcm").await?;
+        let called = host.call("ok", &[(GREETING, hello)])?;
+        ensure!(called.notes["error"] == "unreachable" && called.notes["end"] == "silent", "{test}: {}", called.notes);
+        ensure_heard(&engines, &called, &[&["sorry", "wrong"]]).await?;
+        host.stop()?;
+    }
+    Ok(())
 }

@@ -78,6 +78,11 @@ impl Engines {
         format!("http://127.0.0.1:{}/v1", self.ports.http)
     }
 
+    /// Host and port of the API, which also has the weather.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.http)
+    }
+
     /// The same, where WebSockets are taken.
     pub fn realtime_url(&self) -> String {
         format!("http://127.0.0.1:{}/v1", self.ports.websocket)

@@ -32,20 +32,23 @@ pub struct Called {
 }
 
 impl Host {
-    /// `engines`: `[speech.stt]` and so on, as in a configuration. Each of `models` is a number to be called.
-    pub fn start(test: &str, engines: &str, models: &[&str]) -> Result<Host> {
+    /// Its bot is plugins/agent. `sections`: `[speech.stt]` and so on, as in a configuration. Each of `models` is a number to be called;
+    /// `agent`: the rest of the agent's own configuration.
+    pub fn start(test: &str, sections: &str, models: &[&str], agent: &str) -> Result<Host> {
         let folder = repository().join("target/speech").join(test);
         let bots = folder.join("bots");
         std::fs::create_dir_all(&bots)?;
-        let test_bots = built("PATCHBAY_TEST_BOTS", "bots-test")?;
-        std::fs::copy(test_bots.join("talker.wasm"), bots.join("talker.wasm")).context("talker.wasm")?;
+        let shipped = built("PATCHBAY_BOTS", "bots")?;
+        std::fs::copy(shipped.join("agent.wasm"), bots.join("agent.wasm")).context("agent.wasm")?;
         let route = |model: &&str| {
-            format!("[[routes]]\ncalled = \"{model}\"\nplugin = \"talker\"\nconfig = {{ model = \"{model}\" }}\n")
+            format!(
+                "[[routes]]\ncalled = \"{model}\"\nplugin = \"agent\"\n[routes.config]\nmodel = \"{model}\"\n{agent}\n"
+            )
         };
         let routes: String = models.iter().map(route).collect();
         let text = format!(
             "bots = \"bots\"\nlog.personal = true\n[rtp]\nports = \"21000-21098\"\n[[listeners]]\nlisten = \"tcp://127.0.0.1:0\"\n\
-             [[trunks]]\nname = \"test\"\nnetworks = [\"127.0.0.1/32\"]\n{routes}{engines}"
+             [[trunks]]\nname = \"test\"\nnetworks = [\"127.0.0.1/32\"]\n{routes}{sections}"
         );
         let config = folder.join("patchbay.toml");
         std::fs::write(&config, text)?;

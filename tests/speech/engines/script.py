@@ -13,15 +13,22 @@ def answer(asked):
 
 def scripted(asked):
     last = asked["messages"][-1]
-    if last["role"] == "user" and "weather" in last["content"].lower() and asked.get("tools"):
-        name = asked["tools"][0]["function"]["name"]
+    tools = [tool["function"]["name"] for tool in asked.get("tools", [])]
+    letters = "".join(filter(str.isalpha, last["content"])).lower()
+    if last["role"] == "user" and "bye" in letters and "end_call" in tools:
+        call = {"index": 0, "id": "call_2", "type": "function", "function": {"name": "end_call", "arguments": "{}"}}
+        yield event({"role": "assistant", "content": None, "tool_calls": [call]})
+        yield event({}, "tool_calls")
+    elif last["role"] == "user" and "weather" in letters and tools:
+        name = tools[0]
         begin = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": ""}}
         yield event({"role": "assistant", "content": None, "tool_calls": [begin]})
         for part in ('{"ci', 'ty": "Pu', 'ne"}'):
             yield event({"tool_calls": [{"index": 0, "function": {"arguments": part}}]})
         yield event({}, "tool_calls")
     else:
-        said = last["content"] if last["role"] == "tool" else "You said: " + last["content"]
+        # An agent's tool puts a status line before it.
+        said = last["content"].splitlines()[-1] if last["role"] == "tool" else "You said: " + last["content"]
         for word in said.split(" "):
             yield event({"content": word + " "})
         yield event({}, "stop")

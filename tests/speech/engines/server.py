@@ -68,6 +68,13 @@ class Handler(BaseHTTPRequestHandler):
         else:
             verb(body)
 
+    def do_GET(self):
+        """A tool of the agent's."""
+        if self.path == "/weather?city=Pune":
+            self.answer(200, "text/plain", b"It is sunny and warm in the whole country.")
+        else:
+            self.refuse(404, "there is no such path")
+
     def transcriptions(self, body):
         fields = multipart(body, self.headers["content-type"])
         with wave.open(io.BytesIO(fields["file"])) as wav:
