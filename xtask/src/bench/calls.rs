@@ -79,7 +79,7 @@ pub fn measure(calls: &Calls) -> Result<Map<String, Value>> {
     figures.remove("threads_ms_per_call_second");
     let more = json!({
         "floor_ms_per_call_second": least, "floor_ratio": (ours / least * 1000.0).round() / 1000.0, "floor_kind": "polled",
-        "calls": calls.calls, "seconds": calls.seconds, "srtp": u8::from(calls.srtp), "runs": calls.runs,
+        "floor_lost_frames": floor.get("lost_frames"), "calls": calls.calls, "seconds": calls.seconds, "srtp": u8::from(calls.srtp), "runs": calls.runs,
     });
     figures.extend(more.as_object().cloned().unwrap_or_default());
     write_figures(&figures, &calls.wanted.json)?;
