@@ -65,7 +65,7 @@ impl Crowd {
             let traffic = Traffic::start(clock.clone());
             let mut uac = Uac::connect(host, None, &called)?;
             uac.tolerant = true;
-            uac.ports = Ports::sparse();
+            uac.ports = Ports::sparse(calls);
             let mut timed = 0..TIMED;
             uac.place(calls, IN_FLIGHT, &mut |mut leg| {
                 if timed.next().is_some() {

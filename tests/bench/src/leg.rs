@@ -38,9 +38,10 @@ impl Ports {
         Ports((FIRST_PORT..=LAST_PORT).step_by(2))
     }
 
-    /// One pair in eight, so that whoever else looks for ports there finds some soon.
-    pub fn sparse() -> Ports {
-        Ports((FIRST_PORT..=LAST_PORT).step_by(16))
+    /// One pair in eight at most, and twice as many as are needed at least, so that whoever else looks for ports there finds some soon.
+    pub fn sparse(legs: usize) -> Ports {
+        let pairs = usize::from(LAST_PORT - FIRST_PORT) / 2;
+        Ports((FIRST_PORT..=LAST_PORT).step_by(2 * (pairs / 2 / legs.max(1)).clamp(1, 8)))
     }
 
     fn next(&mut self) -> Option<(UdpSocket, UdpSocket)> {

@@ -30,7 +30,7 @@ pub fn run(load: &Load) -> Result<()> {
     let clock = Clock::new();
     let traffic = Traffic::start(clock.clone());
     let rss_base_kib = measured::rss_kib(load.pid)?;
-    let (mut uac, setups_per_second) = bring_up(load, &traffic)?;
+    let (mut uac, setups_per_second) = bring_up(load, &traffic, Refused::Never)?;
     let mut held = load.sip.filter(|_| load.held > 0).map(|host| hold(load, host)).transpose()?;
     let mut rush = None;
     let from = Instant::now() + WARM_UP;
@@ -77,7 +77,9 @@ pub fn run(load: &Load) -> Result<()> {
         figures::add_setups(&mut figures, "rush_setup", setups);
     }
     if load.sip.is_some() {
-        figures["rss_after_second_kib"] = second_wave(load, &clock)?.into();
+        let (rss_kib, refused) = second_wave(load, &clock)?;
+        figures["rss_after_second_kib"] = rss_kib.into();
+        figures["second_wave_refused"] = refused.into();
     }
     println!("{figures}");
     Ok(())
@@ -107,21 +109,29 @@ fn hold(load: &Load, host: SocketAddr) -> Result<(Uac, usize)> {
     Ok((uac, up))
 }
 
-/// As many calls once more, for a few seconds: what the host holds after them is what it keeps, not what it had to grow.
-fn second_wave(load: &Load, clock: &Clock) -> Result<u64> {
+/// As many calls once more, for a few seconds: what the host holds after them is what it keeps, not what it had to grow. With those that a host
+/// refused, which the first wave had brought to its limits.
+fn second_wave(load: &Load, clock: &Clock) -> Result<(u64, usize)> {
     let traffic = Traffic::start(clock.clone());
-    let (mut uac, _) = bring_up(load, &traffic)?;
+    let (mut uac, _) = bring_up(load, &traffic, Refused::AtTimes)?;
     wait_until(&mut uac, &mut None, Instant::now() + WARM_UP)?;
     traffic.stop()?;
     if let Some(uac) = &mut uac {
         uac.hang_up(IN_FLIGHT)?;
         uac.wait_until(Instant::now() + REST)?;
     }
-    measured::rss_kib(load.pid)
+    Ok((measured::rss_kib(load.pid)?, uac.map_or(0, |uac| uac.lost.len())))
+}
+
+/// Whether calls that the host refuses or ends are part of what is measured.
+#[derive(PartialEq)]
+enum Refused {
+    Never,
+    AtTimes,
 }
 
 /// All legs send. With SIP: the calls, and how many a second were set up while several were in flight.
-fn bring_up(load: &Load, traffic: &Traffic) -> Result<(Option<Uac>, f64)> {
+fn bring_up(load: &Load, traffic: &Traffic, refused: Refused) -> Result<(Option<Uac>, f64)> {
     let mut started = 0;
     let sampled = load.calls.min(SAMPLED_LEGS);
     let mut up = |mut leg: Leg| {
@@ -144,6 +154,7 @@ fn bring_up(load: &Load, traffic: &Traffic) -> Result<(Option<Uac>, f64)> {
     }
     let host = load.sip.context("neither a host nor an echo")?;
     let mut uac = Uac::connect(host, load.srtp.as_deref(), &load.bot)?;
+    uac.tolerant = refused == Refused::AtTimes;
     let mut began = (Instant::now(), 0);
     uac.place(load.calls.min(SINGLE_CALLS), 1, &mut up)?;
     if load.calls > SINGLE_CALLS {
