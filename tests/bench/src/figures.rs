@@ -124,8 +124,20 @@ impl Spread {
     }
 }
 
+/// The value below which this share lies.
+pub fn share(values: &[f64], share: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let index = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(index.max(1) - 1).copied()
+}
+
 fn rounded(value: f64) -> f64 {
     (value * 10_000.0).round() / 10_000.0
+}
+
+pub fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use webrtc_srtp::context::Context as SrtpContext;
 use webrtc_srtp::protection_profile::ProtectionProfile;
 
+use crate::conversation::Talker;
 use crate::sdp::Key;
 use crate::tally::{Clock, Heard, Returned, Sample};
 
@@ -65,6 +66,8 @@ pub struct Leg {
     pub sample: Option<Box<Sample>>,
     pub returned: Returned,
     pub heard: Heard,
+    /// Says what is sent instead of numbered frames, and listens. Only of a leg whose packets are timed.
+    pub talker: Option<Box<Talker>>,
 }
 
 impl Leg {
@@ -89,7 +92,13 @@ impl Leg {
             sample: None,
             returned: Returned::default(),
             heard: Heard::default(),
+            talker: None,
         })
+    }
+
+    /// Of its call.
+    pub fn number(&self) -> usize {
+        self.number as usize
     }
 
     pub fn port(&self) -> u16 {
@@ -155,8 +164,13 @@ impl Leg {
         self.next_index += 1;
         self.packet[2..4].copy_from_slice(&(index as u16).to_be_bytes());
         self.packet[4..8].copy_from_slice(&index.wrapping_mul(SAMPLES_PER_FRAME).to_be_bytes());
-        self.packet[MARK + 4..MARK + 8].copy_from_slice(&index.to_be_bytes());
-        self.packet[MARK + 8..MARK + 12].copy_from_slice(&(!index).to_be_bytes());
+        match &mut self.talker {
+            None => {
+                self.packet[MARK + 4..MARK + 8].copy_from_slice(&index.to_be_bytes());
+                self.packet[MARK + 8..MARK + 12].copy_from_slice(&(!index).to_be_bytes());
+            }
+            Some(talker) => self.packet[HEADER_BYTES..].copy_from_slice(talker.says(clock.now())),
+        }
         if measured {
             self.returned.sent(index);
         }
@@ -206,6 +220,9 @@ impl Leg {
         let echoed = number(MARK) == self.number && number(MARK + 8) == !index;
         if echoed {
             self.returned.came_back(index);
+        }
+        if let (Some(talker), Some(arrived)) = (&mut self.talker, arrived) {
+            talker.hears(&packet[HEADER_BYTES..], arrived);
         }
         if let (Some(sample), Some(arrived)) = (&mut self.sample, arrived) {
             sample.arrives(number(4), echoed.then_some(index), arrived);

@@ -4,11 +4,14 @@
 //! It never judges (that is `cargo xtask bench`). Tests borrow its callers, who are lighter than `patchbay call`: see `crowd`.
 //! Start reading at `run`: the story of one measurement; `traffic` is the hot loop, `tally` what it writes down.
 
+mod api;
 pub mod certificate;
 mod connection;
+pub mod conversation;
 pub mod crowd;
 pub mod echo;
 mod figures;
+mod host;
 pub mod hosting;
 mod leg;
 pub mod measured;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bench::conversation::{self, Conversation};
 use bench::hosting::{self, Hosting};
 use bench::{Load, certificate, echo, measured, run};
 use clap::Parser;
@@ -14,6 +15,8 @@ enum Command {
     Load(Load),
     /// Measures what hosting promises, and prints it as one JSON object.
     Hosting(Hosting),
+    /// Measures callers who talk with bots, and prints it as one JSON object.
+    Conversation(Conversation),
     /// Writes cert.pem and key.pem for 127.0.0.1 into a folder.
     Certificate { folder: PathBuf },
 }
@@ -30,6 +33,7 @@ fn main() -> anyhow::Result<()> {
         Command::Echo(echo) => echo::run(echo.legs),
         Command::Load(load) => run::run(&load),
         Command::Hosting(hosting) => hosting::run(&hosting),
+        Command::Conversation(conversation) => conversation::run(&conversation),
         Command::Certificate { folder } => certificate::write(&folder),
     }
 }

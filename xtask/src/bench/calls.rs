@@ -5,13 +5,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
-use super::running::{Running, lines_of};
+use super::running::{Running, said_by};
 use super::{Wanted, release_program, write_figures};
 use crate::bots::{self, Bots};
 use crate::process::{root, target_dir};
@@ -41,6 +41,9 @@ pub struct Calls {
     /// Calls beside these, so many a second while it is measured, each of half a second.
     #[arg(long, default_value_t = 0)]
     setups: u32,
+    /// What a bot has from a frame to the packet that leaves after it. Units: ms.
+    #[arg(long, default_value_t = 10)]
+    budget_ms: u32,
     /// The figures are the medians of so many runs.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -170,8 +173,8 @@ impl Stage {
         if calls.srtp {
             arguments.extend(["--srtp", &certificate]);
         }
-        let (held, setups) = (calls.held.to_string(), calls.setups.to_string());
-        arguments.extend(["--held", &held, "--setups", &setups]);
+        let [held, setups, budget] = [calls.held, calls.setups, calls.budget_ms].map(|number| number.to_string());
+        arguments.extend(["--held", &held, "--setups", &setups, "--budget-ms", &budget]);
         self.load(calls, host.0.id(), &arguments)
     }
 
@@ -182,9 +185,9 @@ impl Stage {
             true => ("certificates = [{ cert = \"cert.pem\", key = { file = \"key.pem\" } }]", "require"),
             false => ("", "prefer"),
         };
-        let bots = &self.bots;
+        let (bots, budget) = (&self.bots, calls.budget_ms);
         let text = format!(
-            "bots = {bots:?}\n[limits]\ncalls = {room}\n[[listeners]]\nlisten = \"{scheme}://127.0.0.1:0\"\n{certificates}\n\
+            "bots = {bots:?}\nbot_budget_ms = {budget}\n[limits]\ncalls = {room}\n[[listeners]]\nlisten = \"{scheme}://127.0.0.1:0\"\n{certificates}\n\
              [[trunks]]\nname = \"callers\"\nnetworks = [\"127.0.0.0/8\"]\nsrtp = \"{srtp}\"\n[[routes]]\nplugin = \"{{called}}\"\n"
         );
         let file = self.folder.join("patchbay.toml");
@@ -198,14 +201,7 @@ impl Stage {
         let numbers = [pid, calls.calls, calls.seconds].map(|number| number.to_string());
         let named = ["--pid", "--calls", "--seconds"].iter().zip(&numbers);
         command.env("RUST_BACKTRACE", "0").arg("load").args(named.flat_map(|(name, number)| [*name, number])).args(of);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("the load generator")?;
-        let said = lines_of(child.stdout.take().context("its stdout is piped")?);
-        let loadgen = Running(child);
-        let limit = AROUND_TIME_MAX + Duration::from_secs(calls.seconds.into());
-        let line = said.recv_timeout(limit).context("the load generator measured nothing")?;
-        drop(loadgen);
-        let Value::Object(figures) = serde_json::from_str(&line)? else { bail!("the load generator said {line}") };
-        Ok(figures)
+        said_by(command, AROUND_TIME_MAX + Duration::from_secs(calls.seconds.into()))
     }
 }
 

@@ -1,15 +1,12 @@
 //! `cargo xtask bench hosting`: what hosting promises to tenants, driven over the admin API of a release host.
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use serde_json::{Map, Value};
 
-use super::running::{Running, lines_of};
-use super::{Wanted, release_program, write_figures};
-use crate::bots::{self, Bots};
-use crate::process::{root, target_dir};
+use super::running::said_by;
+use super::{Wanted, measuring, write_figures};
 
 /// Far more than it takes.
 const TIME_MAX: Duration = Duration::from_secs(1800);
@@ -60,28 +57,11 @@ impl Only {
 }
 
 pub fn measure(hosting: &Hosting) -> Result<Map<String, Value>> {
-    bots::build(&Bots { names: Vec::new(), tests: true, toolchain: None })?;
-    let host = match &hosting.wanted.host {
-        Some(host) => host.clone(),
-        None => release_program("patchbay", "patchbay", &[])?,
-    };
-    let loadgen = release_program("patchbay-bench", "loadgen", &[])?;
-    let mut command = Command::new(loadgen);
-    command.env("RUST_BACKTRACE", "0").arg("hosting").arg("--host").arg(host);
-    for folder in ["target/bots", "target/bots-test"] {
-        command.arg("--bots").arg(root().join(folder));
-    }
-    command.arg("--folder").arg(target_dir().join("bench/hosting"));
+    let mut command = measuring("hosting", hosting.wanted.host.as_deref())?;
     command.args(hosting.only.iter().flat_map(|only| ["--only", only.word()]));
     command.args(hosting.full.then_some("--full"));
     command.args(["--calls", &hosting.calls.to_string(), "--looping", &hosting.looping.to_string()]);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("the load generator")?;
-    let said = lines_of(child.stdout.take().context("its stdout is piped")?);
-    let loadgen = Running(child);
-    let limit = if hosting.full { TIME_MAX_FULL } else { TIME_MAX };
-    let line = said.recv_timeout(limit).context("nothing was measured")?;
-    drop(loadgen);
-    let Value::Object(figures) = serde_json::from_str(&line)? else { bail!("the load generator said {line}") };
+    let figures = said_by(command, if hosting.full { TIME_MAX_FULL } else { TIME_MAX })?;
     write_figures(&figures, &hosting.wanted.json)?;
     Ok(figures)
 }

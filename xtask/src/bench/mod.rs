@@ -2,21 +2,24 @@
 //! The measuring is done by `tests/bench`; here programs are built and started, and figures judged.
 
 mod calls;
+mod conversation;
 mod hosting;
 mod instructions;
 mod running;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value};
 
 use self::calls::Calls;
+use self::conversation::Conversation;
 use self::hosting::Hosting;
 use self::instructions::Instructions;
-use crate::process::{cargo, target_dir};
+use crate::bots::{self, Bots};
+use crate::process::{cargo, root, target_dir};
 
 /// A `--require` does not hold.
 const EXIT_REQUIRED: u8 = 1;
@@ -29,6 +32,8 @@ pub enum Bench {
     Calls(Calls),
     /// Drive a release host over its admin API and measure reloads, isolation, activation, kill -9 and what slots keep.
     Hosting(Hosting),
+    /// Talk with bots on a release host, its engines answering at once, and measure interruptions, turns and what listening costs.
+    Conversation(Conversation),
     /// Count the instructions of the hot paths with callgrind, and compare them with the committed counts.
     Instructions(Instructions),
 }
@@ -63,6 +68,9 @@ pub fn run(bench: &Bench) -> ExitCode {
     let judged = match bench {
         Bench::Calls(calls) => calls::measure(calls).map(|figures| judge(&figures, &calls.wanted.require)),
         Bench::Hosting(hosting) => hosting::measure(hosting).map(|figures| judge(&figures, &hosting.wanted.require)),
+        Bench::Conversation(asked) => {
+            conversation::measure(asked).map(|figures| judge(&figures, &asked.wanted.require))
+        }
         Bench::Instructions(asked) => instructions::run(asked),
     };
     match judged {
@@ -82,6 +90,22 @@ fn release_program(package: &str, program: &str, options: &[&str]) -> Result<Pat
         .context("cannot run cargo")?;
     ensure!(status.success(), "{package} does not build");
     Ok(target_dir().join("release").join(program))
+}
+
+/// The load generator that measures this, with the host, all bots, and a folder for it.
+fn measuring(what: &str, host: Option<&Path>) -> Result<Command> {
+    bots::build(&Bots { names: Vec::new(), tests: true, toolchain: None })?;
+    let host = match host {
+        Some(host) => host.to_owned(),
+        None => release_program("patchbay", "patchbay", &[])?,
+    };
+    let mut command = Command::new(release_program("patchbay-bench", "loadgen", &[])?);
+    command.env("RUST_BACKTRACE", "0").arg(what).arg("--host").arg(host);
+    for folder in ["target/bots", "target/bots-test"] {
+        command.arg("--bots").arg(root().join(folder));
+    }
+    command.arg("--folder").arg(target_dir().join("bench").join(what));
+    Ok(command)
 }
 
 /// To the file, and for whoever looks on.

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value};
 
 /// Compiling the bots on a busy machine.
 const READY_TIME_MAX: Duration = Duration::from_secs(60);
@@ -43,8 +44,20 @@ impl Drop for Running {
     }
 }
 
+/// What a program that measures says when it is done: its figures, as one line.
+pub fn said_by(mut command: Command, time_max: Duration) -> Result<Map<String, Value>> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("the load generator")?;
+    let said = lines_of(child.stdout.take().context("its stdout is piped")?);
+    let _ends_with_this = Running(child);
+    let line = said.recv_timeout(time_max).context("the load generator measured nothing")?;
+    match serde_json::from_str(&line)? {
+        Value::Object(figures) => Ok(figures),
+        _ => bail!("the load generator said {line}"),
+    }
+}
+
 /// Read on a thread, so that whoever waits for a line has a deadline.
-pub fn lines_of(stdout: ChildStdout) -> std::sync::mpsc::Receiver<String> {
+fn lines_of(stdout: ChildStdout) -> std::sync::mpsc::Receiver<String> {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {

@@ -9,10 +9,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::api::Live;
 use super::build::{at_least, numbered};
-use super::host::Host;
-use super::{Hosting, Stage, rounded, share};
+use super::{Hosting, Stage};
+use crate::api::Live;
+use crate::figures::{hundredths, share};
+use crate::host::Host;
 use crate::uac::Uac;
 
 const ACTIVATIONS: usize = 50;

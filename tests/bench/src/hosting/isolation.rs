@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, ensure};
 use serde_json::{Value, json};
 
-use super::host::{Host, number, of};
-use super::{Hosting, Stage, rounded};
+use super::{Hosting, Stage};
 use crate::crowd::Crowd;
+use crate::figures::hundredths;
+use crate::host::{Host, number, of};
 use crate::uac::Uac;
 
 const WARM_UP: Duration = Duration::from_secs(6);
@@ -57,7 +58,7 @@ pub fn measure(stage: &Stage, hosting: &Hosting) -> Result<Value> {
     let late = |counts: Counts| (counts.late_answers + counts.late_departures) as f64;
     Ok(json!({
         // One more in each, so that none at all is 1.
-        "neighbour_late_ratio": rounded((late(disturbed) + 1.0) / (late(control) + 1.0)),
+        "neighbour_late_ratio": hundredths((late(disturbed) + 1.0) / (late(control) + 1.0)),
         "neighbour_late_answers": disturbed.late_answers,
         "neighbour_late_answers_control": control.late_answers,
         "neighbour_late_departures": disturbed.late_departures,

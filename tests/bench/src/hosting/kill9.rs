@@ -8,8 +8,8 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use super::build::numbered;
-use super::host::Host;
 use super::{Hosting, Stage};
+use crate::host::Host;
 use crate::uac::Uac;
 
 const RUNS: u32 = 100;

@@ -1,13 +1,11 @@
 //! What hosting promises, measured from outside: a release host is started, driven over its admin API, called by our callers and killed.
 //! Each measure starts a host of its own, with a data folder of its own.
 //!
-//! Start reading at one measure: `reload`, `isolation`, `activation`, `kill9`, `churn`. `api` and `host` are what they all need.
+//! Start reading at one measure: `reload`, `isolation`, `activation`, `kill9`, `churn`. `crate::host` and `crate::api` are what they all need.
 
 mod activation;
-mod api;
 mod build;
 mod churn;
-mod host;
 mod isolation;
 mod kill9;
 mod reload;
@@ -17,7 +15,21 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
-use self::host::Host;
+use crate::host::Host;
+
+const CONFIGURATION: &str = r#"
+data = "data"
+[[listeners]]
+listen = "tcp://127.0.0.1:0"
+[admin]
+listen = "127.0.0.1:0"
+[[trunks]]
+name = "callers"
+networks = ["127.0.0.0/8"]
+[log]
+level = "warn,summary=info"
+personal = true
+"#;
 
 /// What is measured: all, or one.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -101,7 +113,7 @@ impl Stage {
     }
 
     fn start(&self) -> Result<Host> {
-        Host::start(&self.host, &self.folder)
+        Host::start(&self.host, &self.folder, CONFIGURATION)
     }
 
     /// A component by its name.
@@ -110,16 +122,4 @@ impl Stage {
         let file = found.with_context(|| format!("no {name}.wasm; run `cargo xtask bots --tests`"))?;
         Ok(std::fs::read(file)?)
     }
-}
-
-/// The value below which this share lies.
-fn share(values: &[f64], share: f64) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let index = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(index.max(1) - 1).copied()
-}
-
-fn rounded(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
 }

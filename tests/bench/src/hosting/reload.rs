@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::api::Live;
-use super::host::{Host, number, of};
 use super::{Hosting, Stage};
+use crate::api::Live;
 use crate::crowd::{Crowd, Crowded};
+use crate::host::{Host, number, of};
 use crate::hosting::build::numbered;
 
 const ACTIVATIONS: usize = 100;

@@ -11,43 +11,30 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::api::Api;
+use crate::api::Api;
 
 /// Compiling what it has, on a busy machine.
 const READY_TIME_MAX: Duration = Duration::from_secs(60);
 /// Bots may finish what they began for 10 s.
 const SUMMARIES_TIME_MAX: Duration = Duration::from_secs(30);
 
-const CONFIGURATION: &str = r#"
-data = "data"
-[[listeners]]
-listen = "tcp://127.0.0.1:0"
-[admin]
-listen = "127.0.0.1:0"
-[[trunks]]
-name = "callers"
-networks = ["127.0.0.0/8"]
-[log]
-level = "warn,summary=info"
-personal = true
-"#;
-
 pub struct Host {
     process: Child,
     folder: PathBuf,
     log: PathBuf,
     pub sip: SocketAddr,
+    /// Asks nobody, where the configuration has no `[admin]`.
     pub api: Api,
 }
 
 impl Host {
     /// Returns once it is ready. Its data stays in the folder, for the next one.
-    pub fn start(program: &Path, folder: &Path) -> Result<Host> {
-        let configuration = folder.join("patchbay.toml");
-        fs::write(&configuration, CONFIGURATION)?;
+    pub fn start(program: &Path, folder: &Path, configuration: &str) -> Result<Host> {
+        let file = folder.join("patchbay.toml");
+        fs::write(&file, configuration)?;
         let log = folder.join("host.log");
         let mut command = Command::new(program);
-        command.arg("serve").arg("--config").arg(&configuration).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.arg("serve").arg("--config").arg(&file).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.stderr(File::create(&log)?).spawn().context("the host does not start")?;
         let stdout = process.stdout.take().context("its stdout is piped")?;
         // Killed with this, also when it is never ready.
@@ -76,9 +63,15 @@ impl Host {
                 break;
             }
         }
-        let token = fs::read_to_string(folder.join("data/operator.token")).context("the operator's token")?;
-        host.api = Api::new(admin.context("the host serves no admin API")?, token.trim().to_owned());
+        if let Some(admin) = admin {
+            let token = fs::read_to_string(folder.join("data/operator.token")).context("the operator's token")?;
+            host.api = Api::new(admin, token.trim().to_owned());
+        }
         Ok(host)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     pub fn data(&self) -> PathBuf {
