@@ -9,7 +9,7 @@ pub type Frame = [u8; FRAME_BYTES];
 const MS: Nanos = 1_000_000;
 /// A-law's silence.
 const SILENCE: Frame = [0xd5; FRAME_BYTES];
-/// A-law's magnitudes are in order once its bits are turned: 2112 of 32768 and more.
+/// 2112 of 32768.
 const LOUD: u8 = 0x40;
 /// A pause of the bot's for so long is the end of what it says.
 const PAUSE: Nanos = 200 * MS;
@@ -85,7 +85,7 @@ impl Talker {
     }
 
     pub fn hears(&mut self, payload: &[u8], at: Nanos) {
-        if !payload.iter().any(|code| (code ^ 0x55) & 0x7f >= LOUD) {
+        if !is_loud(payload) {
             return;
         }
         let goes_on = self.bot.filter(|(_, last)| at - last < PAUSE);
@@ -103,6 +103,11 @@ impl Talker {
         }
         self.bot = Some((goes_on.map_or(at, |(first, _)| first), at));
     }
+}
+
+/// A-law's magnitudes are in order once its bits are turned.
+pub fn is_loud(codes: &[u8]) -> bool {
+    codes.iter().any(|code| (code ^ 0x55) & 0x7f >= LOUD)
 }
 
 #[cfg(test)]

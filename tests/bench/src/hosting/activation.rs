@@ -33,7 +33,7 @@ pub fn measure(stage: &Stage, _hosting: &Hosting) -> Result<Value> {
     let activations = activations(stage, &host, &mut callers)?;
     let uploads = uploads(stage, &host, &mut callers)?;
     callers.verify(&host)?;
-    let of = |values: &[f64], part| share(values, part).map(rounded);
+    let of = |values: &[f64], part| share(values, part).map(hundredths);
     Ok(json!({
         "activation_ms_p50": of(&activations, 0.5),
         "activation_ms_p99": of(&activations, 0.99),
