@@ -82,6 +82,11 @@ impl Instance {
         }
     }
 
+    /// What the host keeps beside the guest: touched in every entry.
+    pub fn state(&self) -> &impl Sized {
+        self.cell.store.data()
+    }
+
     fn wrong_length(&mut self) -> Result<FrameAnswer, Fault> {
         self.wrong_lengths += 1;
         self.wrong_lengths_in_a_row += 1;

@@ -29,6 +29,7 @@ pub mod serve;
 mod services;
 mod settling;
 pub mod signalling;
+mod soon;
 mod tenancy;
 pub mod tls;
 pub mod wiring;

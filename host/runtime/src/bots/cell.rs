@@ -18,6 +18,7 @@ use super::moves::{Frozen, Incoming};
 use super::operations::{Affairs, Operations, Quiet, Rest, Task};
 use super::quota::CpuQuota;
 use super::rings::BotEnds;
+use crate::soon::touch;
 
 /// Frames that wait for the bot before the oldest goes: 500 ms.
 pub const FRAMES_WAITING_MAX: usize = 25;
@@ -232,6 +233,15 @@ impl BotCell {
         incoming
     }
 
+    /// What its turn will need is asked for, while another has its own.
+    pub fn touch_ahead(&self, touch: impl FnOnce(&Bot)) {
+        if self.place() == Place::Lane
+            && let Some(bot) = self.try_enter()
+        {
+            touch(&bot);
+        }
+    }
+
     /// After a turn: where the next one is.
     pub fn note_pace(&self, bot: &Bot) {
         self.place.store(bot.place() as u8, Ordering::Relaxed);
@@ -308,6 +318,24 @@ impl Bot {
             Pace::Kept => Place::Lane,
             Pace::Proving(_) => Place::Proving,
             Pace::SetAside(_) => Place::SetAside,
+        }
+    }
+
+    /// What it points to.
+    pub(super) fn touch_parts(&self) {
+        touch(&*self.operations);
+        touch(&*self.ends.shared);
+        self.ends.frames.touch();
+        self.ends.answers.touch();
+        if let Running::Bot(instance) = &self.running {
+            touch(&**instance);
+        }
+    }
+
+    /// What its instance points to.
+    pub(super) fn touch_guest(&self) {
+        if let Running::Bot(instance) = &self.running {
+            touch(instance.state());
         }
     }
 

@@ -16,11 +16,12 @@ use std::time::{Duration, Instant};
 
 use call::CallId;
 
-use super::cell::{BotCell, Place, Turn};
+use super::cell::{Bot, BotCell, Place, Turn};
 use super::errands::Errand;
 use super::late::OVERSTAY;
 use super::slow_lane::SlowLane;
 use super::{Enlisted, GUEST_STACK_BYTES, PHASES, priority};
+use crate::soon::touch;
 
 /// The holder and those who may take over. One less than that many guests of one lane can overstay at once before the batch waits.
 pub const LANE_THREADS: usize = 8;
@@ -372,8 +373,13 @@ impl Batch {
                 self.phase = self.following_phase()?;
                 self.next = 0;
             }
-            if let Some(bot) = self.phases[self.phase].get(self.next).cloned() {
+            let bots = &self.phases[self.phase];
+            if let Some(bot) = bots.get(self.next).cloned() {
                 self.next += 1;
+                // A step of its chain each: what is behind a pointer is named when the pointer has come.
+                bots.get(self.next + 2).into_iter().for_each(|bot| touch(&**bot));
+                bots.get(self.next + 1).into_iter().for_each(|bot| bot.cell.touch_ahead(Bot::touch_parts));
+                bots.get(self.next).into_iter().for_each(|bot| bot.cell.touch_ahead(Bot::touch_guest));
                 let suspect = self.suspects.contains(&bot.key);
                 let turn = Turn { woken: self.woken, others: self.used, patience: PATIENCE, suspect };
                 return Some((bot, now, turn));

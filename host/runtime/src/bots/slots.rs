@@ -12,6 +12,8 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::soon::touch;
+
 /// The bits and the first slot lie side by side.
 #[repr(C)]
 struct Slots<T, const N: usize> {
@@ -60,6 +62,12 @@ pub fn slots<T: Copy + Send, const N: usize>() -> (Producer<T, N>, Consumer<T, N
 }
 
 impl<T: Copy + Send, const N: usize> Producer<T, N> {
+    /// The slot of a queue that is emptied each time is needed soon.
+    pub fn touch(&self) {
+        touch(&self.slots.full);
+        touch(&self.slots.slots[0]);
+    }
+
     /// Comes back if every slot is full. Cost: one copy, two atomics.
     pub fn push(&mut self, value: T) -> Result<(), T> {
         let slot = self.slots.full.load(Ordering::Acquire).trailing_ones() as usize;
@@ -73,6 +81,12 @@ impl<T: Copy + Send, const N: usize> Producer<T, N> {
 }
 
 impl<T: Copy + Send, const N: usize> Consumer<T, N> {
+    /// The same.
+    pub fn touch(&self) {
+        touch(&self.slots.full);
+        touch(&self.slots.slots[0]);
+    }
+
     /// The oldest one. Cost: one copy, two atomics, and a look at each that waits if there is more than one.
     pub fn pop(&mut self) -> Result<T, Empty> {
         let slot = self.oldest().ok_or(Empty)?;

@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use crate::bots::{Lane, MediaEnds, PHASES, priority};
 use crate::observe::Counter;
 use crate::rtp_ports::PortPair;
+use crate::soon::touch;
 use listening::{Beat, Listening};
 use schedule::Schedule;
 use seat::{Scratch, Seat};
@@ -348,7 +349,10 @@ impl Shard {
 
 /// Does the same with each of these seats. One in which it panics is noted as broken, and the others go on.
 fn each(indices: &[usize], seats: &mut [Option<Seat>], broken: &mut Vec<usize>, mut act: impl FnMut(usize, &mut Seat)) {
-    for &index in indices {
+    for (at, &index) in indices.iter().enumerate() {
+        let seat_at = |ahead: usize| indices.get(at + ahead).and_then(|&index| seats.get(index));
+        seat_at(2).into_iter().for_each(touch);
+        seat_at(1).and_then(Option::as_ref).into_iter().for_each(Seat::touch_rings);
         let Some(seat) = &mut seats[index] else { continue };
         if catch_unwind(AssertUnwindSafe(|| act(index, seat))).is_err() && !broken.contains(&index) {
             broken.push(index);

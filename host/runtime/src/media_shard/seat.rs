@@ -14,6 +14,7 @@ use super::stamp;
 use super::tap::Tap;
 use super::voice::Voice;
 use crate::bots::{FromCaller, Lane, PHASES, Pressed};
+use crate::soon::touch;
 
 /// Packets read for one leg in one phase. More is a flood: it waits in the socket's buffer, and the kernel drops what does not fit.
 const PACKETS_PER_PHASE_MAX: usize = 32;
@@ -168,6 +169,14 @@ impl Seat {
                 tap.sent(destination, self.leg.plain_packet(&scratch.packet));
             }
         }
+    }
+
+    /// What is behind pointers of a seat whose turn comes next.
+    pub fn touch_rings(&self) {
+        let ends = &self.voice.ends;
+        touch(&*ends.shared);
+        ends.frames.touch();
+        ends.answers.touch();
     }
 
     pub fn say_bye(&mut self, now: Instant, scratch: &mut Scratch) {
