@@ -47,6 +47,7 @@ pub enum Lost {
 pub struct Uac {
     connections: Vec<Connection>,
     secure: bool,
+    /// With each call's number in place of a star.
     bot: String,
     /// Tells the calls of one UAC from those of another: the host part of Call-ID.
     name: String,
@@ -92,7 +93,8 @@ impl Uac {
             let answered = self.calls.len() - open;
             while self.calls.len() < calls && self.calls.len() < answered + in_flight {
                 let leg = Leg::bind(self.calls.len(), &mut self.ports)?;
-                self.invite(&self.bot.clone(), Some(Box::new(leg)), SOUNDING)?;
+                let called = self.bot.replace('*', &self.calls.len().to_string());
+                self.invite(&called, Some(Box::new(leg)), SOUNDING)?;
             }
             if answered == calls {
                 return Ok(());

@@ -2,11 +2,12 @@
 //!
 //! A handle may outlive its call: then nothing that is said through it is heard, and nothing waits.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use plugin::{Outcome, Written};
 use tokio::sync::mpsc;
 
+use super::Enlisted;
 use super::ear::{ListenRules, Utterance};
 use super::operations::{Affairs, Full, Over};
 
@@ -14,17 +15,21 @@ use super::operations::{Affairs, Full, Over};
 #[derive(Clone)]
 pub struct Answers {
     operations: Arc<Affairs>,
+    /// Whose turn comes sooner for it.
+    bot: Weak<Enlisted>,
 }
 
 impl Answers {
-    pub(super) fn new(operations: &Arc<Affairs>) -> Self {
-        Self { operations: Arc::clone(operations) }
+    pub(super) fn new(operations: &Arc<Affairs>, bot: Weak<Enlisted>) -> Self {
+        Self { operations: Arc::clone(operations), bot }
     }
 
-    /// Queues an event for the bot, behind those that wait. Its next turn, in 20 ms at most, hands it over.
+    /// Queues an event for the bot, behind those that wait. A turn beside its ticks hands it over, or the next one, in 20 ms at most.
     /// One of an operation that is unknown or over is dropped. Errors: 64 of them or 2 MiB wait for the bot.
     pub fn offer(&self, id: u64, outcome: Outcome) -> Result<(), Full> {
-        self.operations.lock().deliver(id, outcome)
+        self.operations.lock().deliver(id, outcome)?;
+        self.bot.upgrade().iter().for_each(Enlisted::hurry);
+        Ok(())
     }
 
     /// The same, once there is room: who reads from a network reads no faster than the bot takes.

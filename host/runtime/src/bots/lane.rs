@@ -62,6 +62,8 @@ pub(super) struct Helm {
 enum Change {
     Enlist(Arc<Enlisted>),
     Discharge(Arc<Enlisted>),
+    /// A turn as soon as nobody waits for his tick.
+    Hurry(Arc<Enlisted>),
     /// The bot of this call goes with its leg.
     Follow {
         call: CallId,
@@ -74,6 +76,8 @@ enum Change {
 pub(super) struct Batch {
     phases: [Vec<Arc<Enlisted>>; PHASES],
     changes: mpsc::Receiver<Change>,
+    /// Each of them once.
+    hurried: VecDeque<Arc<Enlisted>>,
     /// Keys of bots that overstayed in this batch.
     suspects: Vec<String>,
     phase: usize,
@@ -107,6 +111,7 @@ impl Lane {
         let batch = Batch {
             phases: Default::default(),
             changes: changed,
+            hurried: VecDeque::new(),
             suspects: Vec::new(),
             phase: PHASES - 1,
             next: 0,
@@ -153,6 +158,11 @@ impl Lane {
     /// It may have one more turn; what is left of it does nothing there.
     pub fn discharge(&self, bot: &Arc<Enlisted>) {
         self.change(Change::Discharge(Arc::clone(bot)));
+    }
+
+    /// Called once until its turn has come.
+    pub fn hurry(&self, bot: Arc<Enlisted>) {
+        self.change(Change::Hurry(bot));
     }
 
     /// A leg changes its receive phase, and its bot changes with it: woken with that phase's legs from now on. `phase`: the bot's.
@@ -339,6 +349,7 @@ impl Batch {
                 // Perhaps the last of the call: its memory is not given back here.
                 left.into_iter().for_each(|left| bot.errands.run(Errand::Forget(left)));
             }
+            Change::Hurry(bot) => self.hurried.push_back(bot),
             // One that enlisted after its leg changed is there already.
             Change::Follow { call, from, to } => {
                 let bot = self.take_out(from, |other| other.call == call);
@@ -370,8 +381,8 @@ impl Batch {
                 self.left = lane.pending.swap(0, Ordering::AcqRel);
                 (self.woken, self.used) = (now, Duration::ZERO);
                 self.suspects.clear();
-                self.phase = self.following_phase()?;
-                self.next = 0;
+                let Some(phase) = self.following_phase() else { return self.next_hurried(now) };
+                (self.phase, self.next) = (phase, 0);
             }
             let bots = &self.phases[self.phase];
             if let Some(bot) = bots.get(self.next).cloned() {
@@ -380,6 +391,9 @@ impl Batch {
                 bots.get(self.next + 2).into_iter().for_each(|bot| touch(&**bot));
                 bots.get(self.next + 1).into_iter().for_each(|bot| bot.cell.touch_ahead(Bot::touch_parts));
                 bots.get(self.next).into_iter().for_each(|bot| bot.cell.touch_ahead(Bot::touch_guest));
+                if bot.hurried_turns.load(Ordering::Relaxed) != 0 {
+                    bot.hurried_turns.store(0, Ordering::Relaxed);
+                }
                 let suspect = self.suspects.contains(&bot.key);
                 let turn = Turn { woken: self.woken, others: self.used, patience: PATIENCE, suspect };
                 return Some((bot, now, turn));
@@ -388,6 +402,15 @@ impl Batch {
             self.phase = self.following_phase().unwrap_or(self.phase);
             self.next = 0;
         }
+    }
+
+    /// A turn beside the ticks, in which nobody waits behind it but others of its kind.
+    fn next_hurried(&mut self, now: Instant) -> Option<(Arc<Enlisted>, Instant, Turn)> {
+        let bot = self.hurried.pop_front()?;
+        // Lowered before the turn: what it is told meanwhile brings another one.
+        bot.is_hurried.store(false, Ordering::Release);
+        bot.hurried_turns.fetch_add(1, Ordering::Relaxed);
+        Some((bot, now, Turn { woken: now, others: Duration::ZERO, patience: PATIENCE, suspect: false }))
     }
 
     /// The bot that was given out last overstays.

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | cell, turn | one call's bot: instance, pace, what one tick of it is |
+//! | enlisted, cell, turn | one call's bot: its place in a lane, instance, pace, what one tick of it is |
 //! | rings, slots | what passes between it and its leg |
 //! | ear | the caller's voice: who speaks, barge-in, utterances for whoever listens |
 //! | lives | saves, restarts after a fault |
@@ -19,6 +19,7 @@ mod answers;
 mod bot_log;
 mod cell;
 mod ear;
+mod enlisted;
 mod errands;
 mod fallback;
 mod lane;
@@ -42,7 +43,7 @@ mod tests;
 mod turn;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -67,11 +68,12 @@ pub use store::LivePolicy;
 
 use bot_log::BotLog;
 pub use bot_log::Voice;
-use cell::{BotCell, Report};
+use cell::BotCell;
+use enlisted::Enlisted;
 use errands::Errand;
 use fallback::Prompt;
 use moves::{Script, Target};
-use operations::{Affairs, CallFacts, Operations, Task};
+use operations::{Affairs, CallFacts, Operations};
 use quota::{CpuQuota, Tenants};
 use slow_lane::SlowLane;
 use starter::{Desk, Start, Starters};
@@ -174,82 +176,6 @@ impl Errands {
     fn run(&self, errand: Errand) {
         // The thread is gone only when the process ends.
         let _ = self.0.send(errand);
-    }
-}
-
-/// One bot in its lane. In the order of use: its count of owners and the beginning of its cell share a cache line.
-#[repr(C)]
-pub struct Enlisted {
-    cell: BotCell,
-    call: CallId,
-    /// That of its leg, which may change once.
-    phase: Arc<AtomicUsize>,
-    lane: Arc<Lane>,
-    enlisted: AtomicBool,
-    closing: AtomicBool,
-    /// By which its builds are known.
-    key: String,
-    /// The number of the one that runs.
-    generation: AtomicU64,
-    script: Script,
-    operations: Arc<Affairs>,
-    reports: Reports,
-    errands: Errands,
-    services: Arc<dyn Services>,
-    /// As services know it, once the bot has asked for one.
-    caller: OnceLock<Box<Caller>>,
-}
-
-impl Enlisted {
-    fn phase(&self) -> usize {
-        self.phase.load(Ordering::Acquire)
-    }
-
-    fn caller(&self) -> &Caller {
-        self.caller.get_or_init(|| {
-            let facts = self.operations.look().facts();
-            Box::new(Caller::new(self.call, &self.script.info, &self.key, facts, Answers::new(&self.operations)))
-        })
-    }
-
-    fn known_caller(&self) -> Option<&Caller> {
-        self.caller.get().map(|caller| &**caller)
-    }
-
-    /// Whom it concerns: the core, or the thread that runs errands.
-    fn tell(self: &Arc<Self>, report: Report) {
-        let (call, bot) = (self.call, || Arc::clone(self));
-        let event = match report {
-            Report::Act(act) => BotPlaneEvent::Act { call, act },
-            Report::Task(Task::Begin { id, request }) => return self.services.begin(self.caller(), id, request),
-            Report::Task(Task::Cancel { id }) => return self.services.cancel(self.caller(), id),
-            Report::Faulted(why) => BotPlaneEvent::Faulted { call, why },
-            Report::FallbackPlayed => BotPlaneEvent::FallbackPlayed { call },
-            Report::BargedIn(times) => BotPlaneEvent::BargedIn { call, times },
-            Report::Moved { generation } => {
-                self.generation.store(generation, Ordering::Release);
-                self.errands.run(Errand::Tried { bot: bot(), result: Ok(()) });
-                BotPlaneEvent::Moved { call, generation }
-            }
-            Report::PutBack { generation, why } => {
-                self.generation.store(generation, Ordering::Release);
-                BotPlaneEvent::NotMoved { call, why }
-            }
-            Report::MoveFailed { why } => return self.errands.run(Errand::Tried { bot: bot(), result: Err(why) }),
-            Report::Fell { after, why } => return self.errands.run(Errand::Restart { bot: bot(), after, why }),
-            Report::Discard(instance) => return self.errands.run(Errand::Discard(instance)),
-        };
-        self.reports.event(event);
-    }
-
-    fn enlist(self: &Arc<Self>) {
-        if !self.closing.load(Ordering::Acquire) && !self.enlisted.swap(true, Ordering::AcqRel) {
-            self.lane.enlist(Arc::clone(self));
-            // Closed just now, and perhaps looked for in the lane before it stood there.
-            if self.closing.load(Ordering::Acquire) {
-                self.lane.discharge(self);
-            }
-        }
     }
 }
 
@@ -371,6 +297,8 @@ impl Bots {
             cell,
             lane,
             enlisted: AtomicBool::new(false),
+            is_hurried: AtomicBool::new(false),
+            hurried_turns: AtomicU32::new(0),
             closing: AtomicBool::new(false),
             key: start.route.bot.clone(),
             generation: AtomicU64::new(generation),

@@ -126,7 +126,7 @@ impl TestCall {
         let operations = Arc::new(Affairs::new(operations));
         let call = sip::DialogId(1);
         let info = CallInfo { id: call::call_name(call), tenant: tenant.to_owned(), ..CallInfo::default() };
-        let caller = Caller::new(call, &info, "bot", facts, Answers::new(&operations));
+        let caller = Caller::new(call, &info, "bot", facts, Answers::new(&operations, std::sync::Weak::new()));
         Self { caller, operations, playout, ear: super::ear::Ear::default(), tick: 0, now }
     }
 

@@ -1,5 +1,7 @@
 //! Engines that answer at once, in the shape of OpenAI's API: a turn's time is then the host's own.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -13,6 +15,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::tally::{Clock, Nanos};
+
 /// Of the sound, in Hz.
 pub const SAMPLE_RATE: u32 = 24_000;
 /// What is said with this in it lasts longer than anybody listens.
@@ -24,23 +28,51 @@ const BRIEF: Duration = Duration::from_millis(800);
 pub struct Engines {
     _runtime: Runtime,
     pub url: String,
+    utterances: Utterances,
 }
 
+/// When each caller's utterances came, by the number that the words expected of him end with.
+type Utterances = Arc<Mutex<HashMap<usize, Vec<Nanos>>>>;
+
+fn lock(utterances: &Utterances) -> MutexGuard<'_, HashMap<usize, Vec<Nanos>>> {
+    utterances.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Words to expect of a caller.
+pub fn hint(number: usize) -> String {
+    format!("{HINT}{number}.")
+}
+
+const HINT: &str = "It is caller ";
+
 impl Engines {
-    pub fn start() -> Result<Engines> {
+    pub fn start(clock: Clock) -> Result<Engines> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let url = format!("http://{}/v1", listener.local_addr()?);
+        let utterances = Utterances::default();
+        let heard = Arc::clone(&utterances);
         let answers = Router::new()
-            .route("/v1/audio/transcriptions", post(transcript))
+            .route("/v1/audio/transcriptions", post(async move |sound: Bytes| transcript(&sound, &clock, &heard)))
             .route("/v1/chat/completions", post(completion))
             .route("/v1/audio/speech", post(speech));
         runtime.spawn(async { serve(listener, answers).await });
-        Ok(Engines { _runtime: runtime, url })
+        Ok(Engines { _runtime: runtime, url, utterances })
+    }
+
+    /// When the next utterance of this caller was whole.
+    pub fn utterance_after(&self, number: usize, moment: Nanos) -> Option<Nanos> {
+        lock(&self.utterances).get(&number)?.iter().copied().find(|at| *at > moment)
     }
 }
 
-async fn transcript(_sound: Bytes) -> Json<Value> {
+/// The form has a text beside the sound.
+fn transcript(form: &[u8], clock: &Clock, heard: &Utterances) -> Json<Value> {
+    let hint = form.windows(HINT.len()).position(|window| window == HINT.as_bytes());
+    let number = hint.and_then(|at| form[at + HINT.len()..].split(|byte| !byte.is_ascii_digit()).next());
+    if let Some(number) = number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()) {
+        lock(heard).entry(number).or_default().push(clock.now());
+    }
     Json(json!({ "text": "What is the time, please?" }))
 }
 

@@ -22,7 +22,7 @@ pub fn measure(stage: &Stage, conversation: &Conversation) -> Result<Value> {
     talk.lasts(LASTS)?;
     let call_ids: Vec<String> = (0..calls).map(|number| talk.uac.call_id(number)).collect();
     let legs = talk.end()?;
-    let records = stage.records(CALLED, calls)?;
+    let records = stage.records(&|called| called == CALLED, calls)?;
     let mut stops = Vec::new();
     // Each term, and behind them what none explains: of a tick, and of lateness.
     let mut terms: [Vec<f64>; TERMS.len() + 1] = Default::default();
@@ -31,8 +31,8 @@ pub fn measure(stage: &Stage, conversation: &Conversation) -> Result<Value> {
         let record =
             records.iter().find(|record| record["sip_call_id"] == **call_id).context("a call without a record")?;
         let heard = leg.talker.iter().flat_map(|talker| &talker.measured);
-        let (Some(stop), 1..) = (heard.last(), number(record, "/bot/barge_ins/count")) else { continue };
-        let stop = *stop as f64 / 1e6;
+        let (Some((from, to)), 1..) = (heard.last(), number(record, "/bot/barge_ins/count")) else { continue };
+        let stop = (to - from) as f64 / 1e6;
         let told = TERMS.map(|term| number(record, &format!("/bot/barge_ins/worst/{term}")) as f64);
         stops.push(stop);
         told.iter().chain([&(stop - told.iter().sum::<f64>())]).zip(&mut terms).for_each(|(ms, term)| term.push(*ms));

@@ -56,8 +56,9 @@ const END_OF_TURN_MS: u32 = 500;
 
 /// Prints the figures as one JSON object.
 pub fn run(conversation: &Conversation) -> Result<()> {
-    let engines = Engines::start()?;
-    let stage = Stage { host: start(conversation, &engines.url)?, voice: voice::voice()? };
+    let clock = Clock::new();
+    let engines = Engines::start(clock.clone())?;
+    let stage = Stage { host: start(conversation, &engines.url)?, engines, clock, voice: voice::voice()? };
     let mut figures = Map::new();
     for (name, measure) in [
         ("interruptions", interruptions::measure as fn(&Stage, &Conversation) -> Result<Value>),
@@ -73,7 +74,7 @@ pub fn run(conversation: &Conversation) -> Result<()> {
 }
 
 /// The host with all that is measured.
-fn start(Conversation { host, bots, folder, .. }: &Conversation, url: &str) -> Result<Host> {
+fn start(Conversation { host, bots, folder, calls, .. }: &Conversation, url: &str) -> Result<Host> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
@@ -83,6 +84,15 @@ fn start(Conversation { host, bots, folder, .. }: &Conversation, url: &str) -> R
         let built = built.with_context(|| format!("no {name}; run `cargo xtask bots --tests`"))?;
         fs::copy(built, folder.join("bots").join(name))?;
     }
+    let agent = |number: usize| {
+        format!(
+            "[[routes]]\ncalled = \"{}\"\nplugin = \"agent\"\n[routes.config]\nhint = \"{}\"\n\
+             turn = {{ end_ms = {END_OF_TURN_MS}, silence_ms = 0 }}\n",
+            turns::CALLED.replace('*', &number.to_string()),
+            engines::hint(number),
+        )
+    };
+    let agents: String = (0..*calls).map(agent).collect();
     let configuration = format!(
         r#"
 bots = "bots"
@@ -111,11 +121,7 @@ plugin = "agent"
 [routes.config]
 greeting = "Let me explain this {LONG}."
 barge_in = "now"
-[[routes]]
-called = "{agent}"
-plugin = "agent"
-[routes.config]
-turn = {{ end_ms = {END_OF_TURN_MS}, silence_ms = 0 }}
+{agents}
 [[routes]]
 called = "{watched}"
 plugin = "watcher"
@@ -125,7 +131,6 @@ called = "{plain}"
 plugin = "watcher"
 "#,
         interrupted = interruptions::CALLED,
-        agent = turns::CALLED,
         watched = watching::WATCHED,
         plain = watching::PLAIN,
     );
@@ -134,6 +139,8 @@ plugin = "watcher"
 
 pub struct Stage {
     host: Host,
+    engines: Engines,
+    clock: Clock,
     voice: Arc<[Frame]>,
 }
 
@@ -146,7 +153,7 @@ struct Talk {
 impl Stage {
     /// Returns when all have been answered.
     fn talk(&self, called: &str, calls: usize, manner: Manner) -> Result<Talk> {
-        let traffic = Traffic::start(Clock::new());
+        let traffic = Traffic::start(self.clock.clone());
         let mut uac = Uac::connect(self.host.sip, None, called)?;
         uac.place(calls, IN_FLIGHT, &mut |mut leg| {
             leg.make_sample()?;
@@ -158,11 +165,12 @@ impl Stage {
     }
 
     /// The records of the calls that were made so far, newest last.
-    fn records(&self, called: &str, calls: usize) -> Result<Vec<Value>> {
+    fn records(&self, called: &dyn Fn(&str) -> bool, calls: usize) -> Result<Vec<Value>> {
         let mut known = 0;
         loop {
             let records = self.host.summaries(known)?;
-            let own: Vec<Value> = records.iter().filter(|record| record["called"] == called).cloned().collect();
+            let is_own = |record: &&Value| record["called"].as_str().is_some_and(called);
+            let own: Vec<Value> = records.iter().filter(is_own).cloned().collect();
             if own.len() >= calls {
                 return Ok(own);
             }

@@ -42,7 +42,8 @@ pub struct Talker {
     bot: Option<(Nanos, Nanos)>,
     /// The bot began anew after it was interrupted.
     is_over: bool,
-    pub measured: Vec<Nanos>,
+    /// From when to when.
+    pub measured: Vec<(Nanos, Nanos)>,
     pub unanswered: u32,
 }
 
@@ -93,11 +94,11 @@ impl Talker {
             Manner::Interrupts => {
                 self.is_over |= self.since.is_some() && goes_on.is_none();
                 if let (Some(since), false) = (self.since, self.is_over) {
-                    self.measured = vec![at - since];
+                    self.measured = vec![(since, at)];
                 }
             }
             Manner::TakesTurns if self.saying.is_none() => {
-                self.measured.extend(self.since.take().map(|since| at - since));
+                self.measured.extend(self.since.take().map(|since| (since, at)));
             }
             Manner::TakesTurns | Manner::NeverStops => {}
         }
@@ -139,7 +140,7 @@ mod tests {
         // From 721 ms on; the bot's last packet is of 800 ms, its next words are another matter.
         let spoke = talk(&mut caller, 740, &[&[true; 4][..], &[false; 20], &[true; 100]].concat());
         assert_eq!(spoke.iter().filter(|spoke| **spoke).count(), 2);
-        assert_eq!(caller.measured, [79 * MS]);
+        assert_eq!(caller.measured, [(721 * MS, 800 * MS)]);
     }
 
     #[test]
@@ -151,6 +152,6 @@ mod tests {
         // Silent since 2080: speaks at 2680 to 2720, hears the bot at 2900; speaks again at 3580, and again at 8640.
         let begins: Vec<_> = (1..spoke.len()).filter(|&at| spoke[at] && !spoke[at - 1]).collect();
         assert_eq!(begins, [34, 79, 332]);
-        assert_eq!((caller.measured, caller.unanswered), (vec![179 * MS], 1));
+        assert_eq!((caller.measured, caller.unanswered), (vec![(2721 * MS, 2900 * MS)], 1));
     }
 }

@@ -1,12 +1,14 @@
 //! Who runs a guest, and what becomes of the others when one does not come back.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use call::{BotAct, StartFailure};
 
 use super::plane::{self, Line, PROMPT, Plane, until};
 use crate::bots::cell::{Place, Turn};
+use crate::bots::enlisted::HURRIED_TURNS_MAX;
 use crate::bots::lane::{LANE_THREADS, Lane, lock};
 use crate::bots::late::OVERSTAY;
 use crate::bots::{BotPlaneEvent, Enlisted};
@@ -128,6 +130,33 @@ fn the_phase_that_has_waited_longest_is_run_first() {
     };
     assert_eq!(run(&[8]), [8]);
     assert_eq!(run(&[0, 1, 9]), [9, 0, 1]);
+}
+
+#[test]
+fn who_was_told_something_has_a_turn_once_all_who_wait_for_their_tick_have_had_theirs() {
+    let (lane, bots) = idle_lane(&mut Plane::new(), 11);
+    lane.wake(0);
+    let next = || lane.next_bot().map(|(bot, ..)| bot.call);
+    assert_eq!(next(), Some(bots[0].call));
+    lane.hurry(Arc::clone(&bots[5]));
+    assert_eq!(next(), Some(bots[10].call));
+    assert_eq!((next(), next()), (Some(bots[5].call), None));
+}
+
+#[test]
+fn a_bot_has_few_turns_beside_its_ticks_however_much_it_is_told() {
+    let mut plane = Plane::new();
+    let line = plane.call("good");
+    let bot = seat_of(&plane, &line);
+    let tell = || {
+        bot.hurry();
+        until("its turn", || !bot.is_hurried.load(Ordering::Acquire));
+    };
+    (0..3 * HURRIED_TURNS_MAX).for_each(|_| tell());
+    until("the last of them", || bot.hurried_turns.load(Ordering::Acquire) == HURRIED_TURNS_MAX);
+    plane.wake_until("the tick", || bot.hurried_turns.load(Ordering::Acquire) == 0);
+    tell();
+    until("one more", || bot.hurried_turns.load(Ordering::Acquire) == 1);
 }
 
 #[test]
