@@ -49,9 +49,9 @@ fn a_refer_that_pjsua2_follows_to_nobody_leaves_the_call_with_the_bot() -> Resul
     refused("control-to-nobody", 202, "nobody", "404 Not Found")
 }
 
-/// A route to the bot that does so.
+/// The number `asked` leads to the bot, which does so.
 fn route(steps: &str) -> String {
-    format!("[[routes]]\ncalled = \"control\"\nplugin = \"control\"\nconfig.steps = \"\"\"\n{steps}\"\"\"\n")
+    format!("[[routes]]\ncalled = \"asked\"\nplugin = \"control\"\nconfig.steps = \"\"\"\n{steps}\"\"\"\n")
 }
 
 fn ensure_notes(summary: &Summary, notes: &[&str]) -> Result<()> {
@@ -78,7 +78,7 @@ fn held(test: &str, transport: Transport, srtp: Srtp) -> Result<()> {
     let steps = route("play apology\nhold\nplay invalid\nresume\nhear\nplay goodbye\n");
     let Some(mut stage) = Stage::with_routes(test, &[Client::Pjsua], srtp, |_| steps.clone())? else { return Ok(()) };
     let says = endless_voice()?;
-    let plan = Plan { bot: "control", says: &says, ..Plan::new(&stage, transport, json!([["await-end"]])) };
+    let plan = Plan { bot: "asked", says: &says, ..Plan::new(&stage, transport, json!([["await-end"]])) };
     let told = plan.run(&stage)?.expect_success()?;
     let summary = stage.host.next_summary()?;
     summary.expect_good(transport, srtp == Srtp::Require, "bot")?;
@@ -102,7 +102,7 @@ fn transferred(test: &str, transport: Transport, srtp: Srtp) -> Result<()> {
     let Some(mut stage) = Stage::with_routes(test, &[Client::Pjsua], srtp, steps)? else { return Ok(()) };
     let said = voice(VOICE_MS)?;
     let follow = json!([["follow"], ["wait", VOICE_MS as f64 / 1000.0 + 1.5], ["hangup"]]);
-    let plan = Plan { bot: "control", says: &said, referred: 202, ..Plan::new(&stage, transport, follow) };
+    let plan = Plan { bot: "asked", says: &said, referred: 202, ..Plan::new(&stage, transport, follow) };
     let told = plan.run(&stage)?.expect_success()?;
 
     let summary = stage.host.next_summary()?;
@@ -137,7 +137,7 @@ fn refused(test: &str, answer: u16, target: &str, noted: &str) -> Result<()> {
     let Some(mut stage) = Stage::with_routes(test, &[Client::Pjsua], Srtp::Prefer, steps)? else { return Ok(()) };
     let says = endless_voice()?;
     let steps = json!([["await-end"]]);
-    let plan = Plan { bot: "control", says: &says, referred: answer, ..Plan::new(&stage, Transport::Tcp, steps) };
+    let plan = Plan { bot: "asked", says: &says, referred: answer, ..Plan::new(&stage, Transport::Tcp, steps) };
     let told = plan.run(&stage)?.expect_success()?;
     ensure!(told.of("refer").count() == 1, "not one REFER: {told:?}");
     if answer == 202 {
