@@ -8,7 +8,7 @@ use sip::Transport;
 use super::addresses::is_ours;
 use super::listeners::Host;
 use super::probe::{self, Failure};
-use super::{Case, Finding, routes};
+use super::{Case, Finding, Verdict, routes};
 use crate::call_client::{self, CallReport};
 use crate::cli::CallArgs;
 use crate::config::{Listener, Srtp, Trunk, scheme};
@@ -105,8 +105,7 @@ pub(super) fn call(case: &Case) -> Vec<Finding> {
     };
     let how = scheme(listener.listen.transport);
     let plain = Way { uri: format!("sip:{number}@{to};transport={how}"), listener, srtp: false, media_from: None };
-    let (findings, untried) = ways(trunk, from, plain);
-    findings.iter().map(Way::placed).chain(untried).collect()
+    placed(trunk, from, &plain)
 }
 
 /// How one call is placed.
@@ -117,8 +116,7 @@ struct Way<'a> {
     media_from: Option<IpAddr>,
 }
 
-/// All that are worth a call, and what is said of the one that cannot be tried.
-fn ways<'a>(trunk: &Trunk, from: IpAddr, plain: Way<'a>) -> (Vec<Way<'a>>, Option<Finding>) {
+fn placed(trunk: &Trunk, from: IpAddr, plain: &Way) -> Vec<Finding> {
     let srtp = match trunk.srtp {
         Srtp::Require => &[true][..],
         Srtp::Prefer => &[false, true],
@@ -127,15 +125,20 @@ fn ways<'a>(trunk: &Trunk, from: IpAddr, plain: Way<'a>) -> (Vec<Way<'a>>, Optio
     let other = elsewhere(trunk, from);
     // Where the trunk's RTP comes from elsewhere alone, ours does so too.
     let usual = if takes_media_from(trunk, from) { None } else { other };
-    let way = |srtp, media_from| Way { uri: plain.uri.clone(), srtp, media_from, ..plain };
-    let mut ways: Vec<Way> = srtp.iter().map(|srtp| way(*srtp, usual)).collect();
-    if let (None, Some(other)) = (usual, other) {
-        ways.push(way(srtp[0], Some(other)));
+    let place = |srtp, media_from| Way { uri: plain.uri.clone(), srtp, media_from, ..*plain }.placed();
+    let mut findings: Vec<Finding> = srtp.iter().map(|srtp| place(*srtp, usual)).collect();
+    let all_well = findings.iter().all(|finding| finding.verdict == Verdict::Well);
+    match other {
+        // What is wrong already would only be said again.
+        Some(_) if usual.is_none() && all_well => findings.push(place(srtp[0], other)),
+        None if !trunk.media_networks.is_empty() => findings.push(Finding::unknown(
+            "",
+            "this machine has no second address in media_networks: RTP from elsewhere than signalling is not tried",
+            "let the trunk call, and look at the call's summary for packets",
+        )),
+        _ => {}
     }
-    let why = "this machine has no second address in media_networks: RTP from elsewhere than signalling is not tried";
-    let untried = || Finding::unknown("", why, "let the trunk call, and look at the call's summary for packets");
-    let is_missing = other.is_none() && !trunk.media_networks.is_empty();
-    (ways, is_missing.then(untried))
+    findings
 }
 
 fn takes_media_from(trunk: &Trunk, address: IpAddr) -> bool {
