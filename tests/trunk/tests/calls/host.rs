@@ -279,6 +279,16 @@ flow = "https://my.exotel.com/flow-control/flow/7"
 {tls_ca}
 {outbound}
 
+{}"#,
+        first + 299,
+        api.url,
+        routes()
+    )
+}
+
+fn routes() -> String {
+    format!(
+        r#"
 [[routes]]
 trunk = "exotel"
 called = "{OURS}"
@@ -302,8 +312,6 @@ trunk = "exotel"
 called = "+916666666666"
 plugin = "teller"
 config = {{ conduct = "ring-for-ever" }}
-"#,
-        first + 299,
-        api.url
+"#
     )
 }
