@@ -1,7 +1,7 @@
 //! The host under test: started as an operator does, known only by what it prints and answers.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +15,7 @@ use crate::certificates::Certificates;
 use crate::running::{Running, until};
 use crate::stage::built;
 
-/// Compiling three bots on a busy machine.
+/// Compiling four bots on a busy machine.
 const START_TIME_MAX: Duration = Duration::from_secs(60);
 const SUMMARY_TIME_MAX: Duration = Duration::from_secs(20);
 const DRAIN_SECONDS: u64 = 5;
@@ -44,15 +44,35 @@ impl Transport {
 }
 
 pub struct HostPlan<'a> {
-    pub bots: &'a Path,
     pub certificates: &'a Certificates,
+    pub listeners: Listeners,
     pub srtp: Srtp,
     pub rtp_ports: RangeInclusive<u16>,
+    /// TOML, beside the one that leads every bot's name to that bot.
+    pub routes: &'a str,
+}
+
+/// Where a host answers: three ports in a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Listeners {
+    pub first_port: u16,
+}
+
+impl Listeners {
+    pub const COUNT: u16 = 3;
+
+    pub fn address(self, transport: Transport) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.first_port + transport as u16).into()
+    }
+
+    pub fn uri(self, user: &str, transport: Transport) -> String {
+        format!("sip:{user}@{};transport={}", self.address(transport), transport.name())
+    }
 }
 
 pub struct Host {
     process: Running,
-    listeners: HashMap<Transport, SocketAddr>,
+    listeners: Listeners,
     pub rtp_ports: RangeInclusive<u16>,
     /// Its own captures, one per call.
     pub captures: PathBuf,
@@ -61,49 +81,38 @@ pub struct Host {
 }
 
 impl Host {
-    /// Waits until it is ready.
+    /// With the bots of `folder`/bots. Waits until it is ready.
     pub fn start(folder: &Path, plan: &HostPlan) -> Result<Host> {
         let captures = folder.join("captures");
-        std::fs::create_dir_all(&captures)?;
+        fs::create_dir_all(&captures)?;
+        let file = folder.join("patchbay.toml");
+        fs::write(&file, configuration(plan))?;
         let mut command = Command::new(built("PATCHBAY_BIN", "debug/patchbay")?);
-        command.arg("serve").arg("--bots").arg(plan.bots);
-        for transport in [Transport::Tcp, Transport::Tls, Transport::Udp] {
-            command.arg("--listen").arg(format!("{}://127.0.0.1:0", transport.name()));
-        }
-        command.arg("--tls-cert").arg(&plan.certificates.server).arg("--tls-key").arg(&plan.certificates.server_key);
-        command.args(["--srtp", if plan.srtp == Srtp::Require { "require" } else { "prefer" }]);
-        command.args(["--rtp-ports", &format!("{}-{}", plan.rtp_ports.start(), plan.rtp_ports.end())]);
-        command
-            .args(["--drain-seconds", &DRAIN_SECONDS.to_string(), "--personal", "--sip-trace", "--pcap"])
-            .arg(&captures);
+        command.arg("serve").arg("--config").arg(file);
         let (process, lines) = Running::start_read(command, &folder.join("host.log"))?;
-        let mut host =
-            Host { process, listeners: HashMap::new(), rtp_ports: plan.rtp_ports.clone(), captures, told: 0 };
+        let host = Host { process, listeners: plan.listeners, rtp_ports: plan.rtp_ports.clone(), captures, told: 0 };
         host.await_ready(&lines).with_context(|| format!("the host does not start:\n{}", host.log()))?;
         Ok(host)
     }
 
-    fn await_ready(&mut self, lines: &Receiver<String>) -> Result<()> {
+    fn await_ready(&self, lines: &Receiver<String>) -> Result<()> {
         let deadline = Instant::now() + START_TIME_MAX;
         loop {
             let line = lines.recv_timeout(deadline.saturating_duration_since(Instant::now()))?;
             if let Some(bots) = line.strip_prefix("ready bots=") {
-                ensure!(bots == "dtmf-menu,echo,press-back", "other bots: {bots}");
+                ensure!(bots == "control,dtmf-menu,echo,press-back", "other bots: {bots}");
                 return Ok(());
             }
-            let listener = line.strip_prefix("listening ").with_context(|| format!("unknown line: {line}"))?;
-            let (scheme, address) = listener.split_once("://").context("a listener without a scheme")?;
-            let transport = [Transport::Tcp, Transport::Tls, Transport::Udp].into_iter().find(|t| t.name() == scheme);
-            self.listeners.insert(transport.with_context(|| format!("a listener on {scheme}"))?, address.parse()?);
+            ensure!(line.starts_with("listening "), "unknown line: {line}");
         }
     }
 
     pub fn address(&self, transport: Transport) -> SocketAddr {
-        self.listeners[&transport]
+        self.listeners.address(transport)
     }
 
     pub fn uri(&self, bot: &str, transport: Transport) -> String {
-        format!("sip:{bot}@{};transport={}", self.address(transport), transport.name())
+        self.listeners.uri(bot, transport)
     }
 
     pub fn log(&self) -> String {
@@ -133,6 +142,29 @@ impl Host {
         );
         Ok(())
     }
+}
+
+fn configuration(plan: &HostPlan) -> String {
+    let listeners = [Transport::Tcp, Transport::Tls, Transport::Udp].map(|transport| {
+        let Certificates { server, server_key, .. } = plan.certificates;
+        let (cert, key) = (server.display(), server_key.display());
+        let certificates = match transport {
+            Transport::Tls => format!("certificates = [{{ cert = \"{cert}\", key = {{ file = \"{key}\" }} }}]\n"),
+            Transport::Tcp | Transport::Udp => String::new(),
+        };
+        let address = plan.listeners.address(transport);
+        format!("[[listeners]]\nlisten = \"{}://{address}\"\n{certificates}", transport.name())
+    });
+    let (first, last) = (plan.rtp_ports.start(), plan.rtp_ports.end());
+    let srtp = if plan.srtp == Srtp::Require { "require" } else { "prefer" };
+    format!(
+        "bots = \"bots\"\ndrain_seconds = {DRAIN_SECONDS}\nsip_trace = true\nlog.personal = true\nrtp.ports = \"{first}-{last}\"\n\
+         pcap = {{ enabled = true, dir = \"captures\" }}\n{}\
+         [[trunks]]\nname = \"local\"\nnetworks = [\"127.0.0.0/8\"]\ntrusted = true\nsrtp = \"{srtp}\"\n\
+         [[routes]]\nplugin = \"{{called}}\"\n{}",
+        listeners.concat(),
+        plan.routes
+    )
 }
 
 /// From the lines of the target `summary`.

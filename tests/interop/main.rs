@@ -22,6 +22,7 @@ mod sipp;
 mod stage;
 
 mod baresip_calls;
+mod control_calls;
 mod pjsua_calls;
 mod reload_calls;
 mod sipp_calls;

@@ -26,6 +26,8 @@ pub struct Plan<'a> {
     pub reinvite: bool,
     /// As call.py has them.
     pub steps: Value,
+    /// What a REFER is answered; 202: whom it names is called.
+    pub referred: u16,
     /// Whom it trusts.
     pub authority: PathBuf,
 }
@@ -35,15 +37,25 @@ pub struct Plan<'a> {
 pub struct Told {
     events: Vec<Value>,
     heard: PathBuf,
+    /// By the call that a REFER has made.
+    heard_referred: PathBuf,
     pub succeeded: bool,
     log: PathBuf,
 }
 
-impl Plan<'_> {
+impl<'a> Plan<'a> {
+    /// Calls echo and says nothing; over TLS its media are encrypted.
+    pub fn new(stage: &Stage, transport: Transport, steps: Value) -> Plan<'a> {
+        let authority = stage.certificates.authority.clone();
+        let srtp = transport == Transport::Tls;
+        Plan { bot: "echo", transport, srtp, says: &[], reinvite: false, steps, referred: 603, authority }
+    }
+
     pub fn run(&self, stage: &Stage) -> Result<Told> {
         let folder = stage.folder.join("pjsua");
         std::fs::create_dir_all(&folder)?;
         let (says, heard, log) = (folder.join("says.wav"), folder.join("heard.wav"), folder.join("pjsua.log"));
+        let heard_referred = folder.join("heard-referred.wav");
         write_wav(&says, self.says)?;
         let plan = json!({
             "uri": stage.host.uri(self.bot, self.transport),
@@ -52,6 +64,8 @@ impl Plan<'_> {
             "srtp": self.srtp,
             "play": says,
             "record": heard,
+            "referred": self.referred,
+            "record_referred": heard_referred,
             "reinvite": self.reinvite,
             "steps": self.steps,
             "deadline": CALL_SECONDS_MAX,
@@ -66,7 +80,7 @@ impl Plan<'_> {
         if events.is_empty() {
             bail!("pjsua2 tells nothing: {status}\n{}", process.output());
         }
-        Ok(Told { events, heard, succeeded: status.success(), log })
+        Ok(Told { events, heard, heard_referred, succeeded: status.success(), log })
     }
 }
 
@@ -90,6 +104,11 @@ impl Told {
 
     pub fn heard(&self) -> Result<Vec<i16>> {
         read_wav(&self.heard)
+    }
+
+    /// By the call that a REFER has made.
+    pub fn heard_referred(&self) -> Result<Vec<i16>> {
+        read_wav(&self.heard_referred)
     }
 
     /// Its own count of what it lost, in all streams.

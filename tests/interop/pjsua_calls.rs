@@ -36,7 +36,7 @@ fn pjsua2_over_verified_tls_walks_the_menu_and_the_bot_hangs_up() -> Result<()> 
     let Some(mut stage) = Stage::open("pjsua-menu-tls", &[Client::Pjsua], Srtp::Require)? else { return Ok(()) };
     let steps =
         json!([["wait", 0.5], ["keys", "1"], ["wait", 1], ["keys", "305#"], ["wait", 2], ["keys", "9"], ["await-end"]]);
-    let plan = Plan { bot: "dtmf-menu", says: &silence(100), ..plan(&stage, Transport::Tls, steps) };
+    let plan = Plan { bot: "dtmf-menu", says: &silence(100), ..Plan::new(&stage, Transport::Tls, steps) };
     let told = plan.run(&stage)?.expect_success()?;
     ensure!(told.lost()? == 0, "pjsua2 lost packets: {told:?}");
     let summary = stage.host.next_summary()?;
@@ -50,7 +50,7 @@ fn a_client_that_trusts_another_authority_gets_no_call() -> Result<()> {
     let Some(mut stage) = Stage::open("pjsua-stranger", &[Client::Pjsua], Srtp::Require)? else { return Ok(()) };
     let authority = stage.certificates.stranger.clone();
     let says = silence(100);
-    let plan = Plan { authority, says: &says, ..plan(&stage, Transport::Tls, json!([["hangup"]])) };
+    let plan = Plan { authority, says: &says, ..Plan::new(&stage, Transport::Tls, json!([["hangup"]])) };
     let told = plan.run(&stage)?;
     ensure!(!told.succeeded, "the call went through: {told:?}");
     ensure!(told.log().contains("SSL"), "it failed for another reason: {told:?}");
@@ -58,17 +58,11 @@ fn a_client_that_trusts_another_authority_gets_no_call() -> Result<()> {
     stage.host.stop()
 }
 
-fn plan<'a>(stage: &Stage, transport: Transport, steps: serde_json::Value) -> Plan<'a> {
-    let authority = stage.certificates.authority.clone();
-    let srtp = transport == Transport::Tls;
-    Plan { bot: "echo", transport, srtp, says: &[], reinvite: false, steps, authority }
-}
-
 fn echo(test: &str, transport: Transport, srtp: Srtp) -> Result<()> {
     let Some(mut stage) = Stage::open(test, &[Client::Pjsua], srtp)? else { return Ok(()) };
     let said = voice(VOICE_MS)?;
     let steps = json!([["wait", VOICE_MS as f64 / 1000.0 + 1.5], ["hangup"]]);
-    let plan = Plan { says: &said, reinvite: true, ..plan(&stage, transport, steps) };
+    let plan = Plan { says: &said, reinvite: true, ..Plan::new(&stage, transport, steps) };
     let told = plan.run(&stage)?.expect_success()?;
     stage.host.next_summary()?.expect_good(transport, srtp == Srtp::Require, "caller")?;
     let heard = ensure_heard("pjsua2", &said, &told.heard()?)?;
@@ -98,7 +92,7 @@ fn keys(test: &str, transport: Transport, srtp: Srtp) -> Result<()> {
         ["wait", 1.5],
         ["hangup"],
     ]);
-    let plan = Plan { bot: "press-back", says: &voice(VOICE_MS)?, ..plan(&stage, transport, steps) };
+    let plan = Plan { bot: "press-back", says: &voice(VOICE_MS)?, ..Plan::new(&stage, transport, steps) };
     let told = plan.run(&stage)?.expect_success()?;
     ensure!(told.keys() == "0*9", "pjsua2 was sent {}: {told:?}", told.keys());
     let summary = stage.host.next_summary()?;

@@ -14,7 +14,7 @@ use patchbay_tests::repository;
 use crate::capture::{self, Capture, Trace};
 use crate::certificates::{self, Certificates};
 use crate::clients::{self, Client};
-use crate::host::{Host, HostPlan, Srtp};
+use crate::host::{Host, HostPlan, Listeners, Srtp};
 
 /// Calls are in real time: two tests at once would disturb each other.
 static TURN: Mutex<()> = Mutex::new(());
@@ -41,6 +41,16 @@ pub struct Stage {
 impl Stage {
     /// None: it was said that the test is skipped.
     pub fn open(test: &str, clients: &[Client], srtp: Srtp) -> Result<Option<Stage>> {
+        Self::with_routes(test, clients, srtp, |_| String::new())
+    }
+
+    /// `routes`: TOML, for a host that answers there.
+    pub fn with_routes(
+        test: &str,
+        clients: &[Client],
+        srtp: Srtp,
+        routes: impl Fn(Listeners) -> String,
+    ) -> Result<Option<Stage>> {
         let clients = [clients, &[Client::Tshark]].concat();
         // One test that failed is no reason for the others to.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +67,10 @@ impl Stage {
         let certificates = certificates::make(&folder)?;
         let first = free_ports(HOST_RTP_PORTS)?;
         let rtp_ports = first..=first + HOST_RTP_PORTS - 1;
-        let host = Host::start(&folder, &HostPlan { bots: &bots, certificates: &certificates, srtp, rtp_ports })?;
+        let listeners = Listeners { first_port: free_ports(Listeners::COUNT)? };
+        let routes = &routes(listeners);
+        let plan = HostPlan { certificates: &certificates, listeners, srtp, rtp_ports, routes };
+        let host = Host::start(&folder, &plan)?;
         let capture = Some(Capture::start(&folder, &host)?);
         Ok(Some(Stage { host, capture, certificates, srtp, folder, bots, _turn: turn }))
     }
@@ -126,7 +139,7 @@ pub fn built(variable: &str, default: &str) -> Result<PathBuf> {
     path.canonicalize().with_context(|| format!("{} ({variable}) was not built: cargo xtask test", path.display()))
 }
 
-/// Two bots as they are shipped, and one that presses back each key that it is sent.
+/// Two bots as they are shipped, one that presses back each key that it is sent, and one that does what its route says.
 fn copy_bots(folder: &Path) -> Result<()> {
     let shipped = built("PATCHBAY_BOTS", "bots")?;
     let test_bots = built("PATCHBAY_TEST_BOTS", "bots-test")?;
@@ -134,6 +147,7 @@ fn copy_bots(folder: &Path) -> Result<()> {
         (shipped.join("echo.wasm"), "echo.wasm"),
         (shipped.join("dtmf-menu.wasm"), "dtmf-menu.wasm"),
         (test_bots.join("misbehave.wasm"), "press-back.wasm"),
+        (test_bots.join("control.wasm"), "control.wasm"),
     ] {
         fs::copy(&from, folder.join(name)).with_context(|| from.display().to_string())?;
     }

@@ -19,7 +19,7 @@ const CONVERSING: [&str; 1] = ["agent"];
 /// In the name of every handler that a component exports.
 const HANDLER: &[u8] = b"-handler@";
 /// What only the tests load.
-const TEST_BOTS: [&str; 4] = ["hoarder", "misbehave", "reach", "watcher"];
+const TEST_BOTS: [&str; 5] = ["control", "hoarder", "misbehave", "reach", "watcher"];
 
 /// Wasm targets that a bot can be built for, the leaner one first.
 const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];

@@ -140,6 +140,10 @@ Examples:
   patchbay doctor --config patchbay.toml --called +912261234567     which bot answers, by each trunk
   patchbay doctor --config patchbay.toml --live 'sip:trunk.example:5061;transport=tls'
   patchbay doctor --config patchbay.toml --json
+Not checked: firewalls and NAT between this machine and the trunk, for it calls from here and not from there; what the trunk itself is
+set to (the number and address that it dials, whether it takes a transfer); its Make-a-Call API, key and token, beyond that they can be
+read; whether the callbacks' URL is reached from outside; engines, and what bots connect to; tenants' routes while no host runs; sound
+under load (`patchbay_media_phases_late_total` on /metrics).
 Exit code: 0 nothing is wrong, 1 something is, 64 wrong usage or no configuration.";
 
 #[derive(Args, Debug)]

@@ -19,7 +19,7 @@ use crate::said;
 use crate::services::Reach;
 
 /// In the data folder; to be moved to where secrets are kept.
-const OPERATOR_TOKEN: &str = "operator.token";
+pub(crate) const OPERATOR_TOKEN: &str = "operator.token";
 
 pub struct Tenancy {
     pub shared: Arc<Shared>,

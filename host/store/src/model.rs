@@ -326,7 +326,7 @@ pub struct AuditEntry {
     /// None: a change of the host.
     pub tenant: Option<String>,
     pub action: Action,
-    /// The name of the route, plugin, secret, ... that was changed.
+    /// The name of the route, plugin, secret, ... that was changed, or of the trunk that was asked.
     pub subject: String,
     /// What else is worth telling; never a secret.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
@@ -356,6 +356,8 @@ pub enum Action {
     RollBack,
     DeleteVersion,
     DeletePlugin,
+    /// A trunk was asked for a call.
+    Dial,
 }
 
 /// Numbers over all that a tenant stores.

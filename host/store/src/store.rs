@@ -80,6 +80,10 @@ pub trait Store: Send + Sync {
     fn put_folder_tenant(&self, by: &By, tenant: &FolderTenant) -> Result<bool>;
     fn delete_folder_tenant(&self, by: &By, tenant: &str) -> Result<()>;
 
+    /// That a trunk is asked for a call changes nothing here but the log. `request`: the host's name of it; `to`: as much of the number as
+    /// may be told.
+    fn note_dial(&self, by: &By, tenant: &str, trunk: &str, request: &str, to: &str) -> Result<()>;
+
     /// Newest first, before a sequence number if one is given; [`AUDIT_PAGE_MAX`](crate::AUDIT_PAGE_MAX) at most.
     fn audit(&self, tenant: Option<&str>, before: Option<u64>, limit: usize) -> Result<Vec<AuditEntry>>;
     /// The number of the last change; 0: none yet.

@@ -7,11 +7,14 @@ The only argument is a JSON object:
   srtp        true: offers RTP/SAVP and nothing else
   play        WAV to say, from the confirmation on, once
   record      WAV of what is heard
+  referred    what a REFER is answered: a refusal, or 202 to call whom it names; left out: 603
+  record_referred  as record, of the call that a REFER has made
   reinvite    true: a re-INVITE at once after the confirmation
   steps       a list of ["wait", seconds] | ["keys", "12#"] | ["hold"] | ["resume"] | ["hangup"] | ["await-end"]
+              | ["follow"]: until whom a REFER names has answered and this call is over; what comes next is done in the other
   deadline    seconds after which the call is given up
 
-Exit code 0: the steps were done and the call is over.
+Exit code 0: the steps were done and every call that they were done in is over.
 """
 
 import json
@@ -21,6 +24,12 @@ import time
 import pjsua2 as pj
 
 BEGAN = time.monotonic()
+DIRECTIONS = {
+    pj.PJMEDIA_DIR_NONE: "inactive",
+    pj.PJMEDIA_DIR_ENCODING: "sendonly",
+    pj.PJMEDIA_DIR_DECODING: "recvonly",
+    pj.PJMEDIA_DIR_ENCODING_DECODING: "sendrecv",
+}
 
 
 def tell(event, **details):
@@ -30,7 +39,9 @@ def tell(event, **details):
 class Conversation(pj.Call):
     def __init__(self, account, plan):
         super().__init__(account)
+        self.account = account
         self.plan = plan
+        self.referred = None
         self.confirmed = False
         self.ended = False
         self.player = None
@@ -49,9 +60,11 @@ class Conversation(pj.Call):
         # Kept in a variable: the media belong to it.
         info = self.getInfo()
         for index, medium in enumerate(info.media):
-            active = medium.status == pj.PJSUA_CALL_MEDIA_ACTIVE
-            tell("media", index=index, active=active, status=medium.status, direction=medium.dir)
-            if medium.type == pj.PJMEDIA_TYPE_AUDIO and active:
+            held = medium.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD
+            tell("media", index=index, status=medium.status, held=held, direction=DIRECTIONS.get(medium.dir))
+            # Who is held is still played to.
+            heard = held or medium.status == pj.PJSUA_CALL_MEDIA_ACTIVE
+            if medium.type == pj.PJMEDIA_TYPE_AUDIO and heard:
                 self.connect(index)
 
     def connect(self, index):
@@ -69,6 +82,15 @@ class Conversation(pj.Call):
             self.player.startTransmit(self.medium)
         if self.recorder is not None:
             self.medium.startTransmit(self.recorder)
+
+    def onCallTransferRequest(self, prm):
+        answer = self.plan.get("referred", 603)
+        tell("refer", to=prm.dstUri, answer=answer)
+        prm.statusCode = answer
+        if answer < 300:
+            # Kept here: the library has no more than a pointer.
+            self.referred = Conversation(self.account, {**self.plan, "record": self.plan["record_referred"]})
+            prm.newCall = self.referred
 
     def onDtmfDigit(self, prm):
         tell("digit", key=prm.digit)
@@ -104,6 +126,7 @@ class Pump:
 
 
 def run_steps(pump, call, steps):
+    """Returns the call that it ended in."""
     for step, *arguments in steps:
         if call.ended:
             break
@@ -122,8 +145,12 @@ def run_steps(pump, call, steps):
             pump.until(lambda: call.ended)
         elif step == "await-end":
             pump.until(lambda: call.ended)
+        elif step == "follow":
+            pump.until(lambda: call.ended and call.referred is not None and call.referred.confirmed)
+            call = call.referred
         else:
             raise ValueError(f"no step is called {step}")
+    return call
 
 
 def start_endpoint(plan):
@@ -177,13 +204,15 @@ def main():
         pump.until(lambda: call.confirmed or call.ended)
         if plan.get("reinvite") and call.confirmed:
             call.reinvite(pj.CallOpParam(True))
-        run_steps(pump, call, plan["steps"])
-        code = 0 if call.confirmed and call.ended else 1
+        last = run_steps(pump, call, plan["steps"])
+        code = 0 if all(each.confirmed and each.ended for each in (call, last)) else 1
     except Endless:
         tell("deadline")
     finally:
         # In this order, or the library complains about what is still in use.
-        call.player = call.recorder = call.medium = None
+        for each in filter(None, (call, call.referred)):
+            each.player = each.recorder = each.medium = each.account = None
+        call.referred = last = each = None
         del call, account
         endpoint.libDestroy()
     sys.exit(code)

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustls::ServerConfig;
 use serde_json::{Value, json};
 
+use crate::connection::{Stream, accepted};
 use crate::http::{self, Request};
 
 /// Calls a minute. Source: the guide's "Throttle".
@@ -67,6 +69,8 @@ impl Asked {
 }
 
 pub struct Api {
+    /// Without a path.
+    pub url: String,
     pub address: SocketAddr,
     asked: Receiver<Asked>,
     conducts: Arc<Mutex<VecDeque<Conduct>>>,
@@ -75,6 +79,7 @@ pub struct Api {
 struct Shared {
     account: Account,
     calls_per_minute: usize,
+    tls: Option<Arc<ServerConfig>>,
     /// When each call of the last minute was taken.
     taken: Mutex<VecDeque<Instant>>,
     conducts: Arc<Mutex<VecDeque<Conduct>>>,
@@ -82,15 +87,22 @@ struct Shared {
 }
 
 impl Api {
-    /// Serves in threads of its own, as long as the process lives.
-    pub fn start(listen: SocketAddr, account: Account, calls_per_minute: usize) -> Result<Api> {
+    /// Serves in threads of its own, as long as the process lives; over TLS, if there is what to show.
+    pub fn start(
+        listen: SocketAddr,
+        account: Account,
+        calls_per_minute: usize,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Result<Api> {
         let listener = TcpListener::bind(listen)?;
         let address = listener.local_addr()?;
+        let url = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
         let conducts = Arc::<Mutex<VecDeque<Conduct>>>::default();
         let (sender, asked) = channel();
         let shared = Arc::new(Shared {
             account,
             calls_per_minute,
+            tls,
             taken: Mutex::default(),
             conducts: Arc::clone(&conducts),
             asked: sender,
@@ -99,10 +111,10 @@ impl Api {
             for stream in listener.incoming().flatten() {
                 let shared = Arc::clone(&shared);
                 // A client that breaks off gets no answer, that is all.
-                thread::spawn(move || shared.serve(&stream));
+                thread::spawn(move || shared.serve(stream));
             }
         });
-        Ok(Api { address, asked, conducts })
+        Ok(Api { url, address, asked, conducts })
     }
 
     /// What the next requests are answered, in their order; after them all get `Answer`.
@@ -117,7 +129,10 @@ impl Api {
 }
 
 impl Shared {
-    fn serve(&self, stream: &TcpStream) -> Result<()> {
+    fn serve(&self, stream: TcpStream) -> Result<()> {
+        stream.set_read_timeout(Some(http::PATIENCE))?;
+        let mut stream = accepted(stream, self.tls.as_ref())?;
+        let stream = &mut *stream;
         let request = Request::read(stream)?;
         let conduct = lock(&self.conducts).pop_front().unwrap_or(Conduct::Answer);
         match conduct {
@@ -155,7 +170,7 @@ impl Shared {
         Ok(fields)
     }
 
-    fn take(&self, stream: &TcpStream, fields: Vec<(String, String)>, hold: bool) -> Result<()> {
+    fn take(&self, stream: &mut dyn Stream, fields: Vec<(String, String)>, hold: bool) -> Result<()> {
         let sid = format!("{:032x}", rand::random::<u128>());
         let answer = document(&self.account.sid, &sid, &fields);
         let (release, released) = channel();
@@ -171,7 +186,7 @@ impl Shared {
     }
 }
 
-fn refuse(stream: &TcpStream, status: &str, message: &str) -> Result<()> {
+fn refuse(stream: &mut dyn Stream, status: &str, message: &str) -> Result<()> {
     let number: u16 = status.split(' ').next().unwrap_or_default().parse()?;
     let body = json!({ "RestException": { "Status": number, "Message": message } });
     let headers = if number == 429 { "Retry-After: 7\r\n" } else { "" };
@@ -212,7 +227,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn a_minute_holds_so_many_calls_and_who_may_not_ask_takes_none() -> Result<()> {
     let account = Account { sid: "acme1".into(), key: "k".into(), token: "t".into() };
     use anyhow::ensure;
-    let api = Api::start("127.0.0.1:0".parse()?, account, 2)?;
+    let api = Api::start("127.0.0.1:0".parse()?, account, 2, None)?;
     let ask = |authorization: &str, path: &str, body: &str| -> Result<String> {
         use std::io::{Read, Write};
         let mut stream = TcpStream::connect(api.address)?;

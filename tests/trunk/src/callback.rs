@@ -1,8 +1,10 @@
 //! Status callbacks: the trunk says what became of a call. Source: Exotel's developer pages, "StatusCallback".
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use rustls::ClientConfig;
 use serde_json::{Map, Value};
 
 use crate::api::Asked;
@@ -16,17 +18,18 @@ pub enum Kind {
     Json,
 }
 
-/// Posts it to where the call's request said; the status of the answer.
-pub fn call_back(asked: &Asked, kind: Kind, status: &str) -> Result<u16> {
+/// Posts it to where the call's request said; the status of the answer. `trust`: whom to trust there, if that is over TLS.
+pub fn call_back(asked: &Asked, kind: Kind, status: &str, trust: Option<&Arc<ClientConfig>>) -> Result<u16> {
     let url = asked.field("StatusCallback").context("no StatusCallback was asked for")?;
     let (address, path) = split(url)?;
+    let trust = if url.starts_with("https://") { Some(trust.context("nobody to trust over TLS")?) } else { None };
     let (content_type, body) = written(asked, kind, status);
-    post(address, &path, &content_type, body.as_bytes())
+    post(address, trust, &path, &content_type, body.as_bytes())
 }
 
-/// Address and path of a plain URL.
+/// Address and path of a URL.
 pub fn split(url: &str) -> Result<(SocketAddr, String)> {
-    let rest = url.strip_prefix("http://").context("not a plain URL")?;
+    let (_, rest) = url.split_once("://").context("not a URL")?;
     let (authority, path) = rest.split_once('/').context("a URL without a path")?;
     Ok((authority.parse()?, format!("/{path}")))
 }

@@ -1,13 +1,17 @@
 //! As much of HTTP/1.1 as an API with one operation needs. One request a connection.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustls::ClientConfig;
+
+use crate::connection::{Stream, connected};
 
 const BODY_BYTES_MAX: usize = 1 << 16;
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Request {
     /// `POST /path`.
@@ -18,8 +22,7 @@ pub struct Request {
 
 impl Request {
     /// Errors: it breaks off, takes too long, or is none.
-    pub fn read(stream: &TcpStream) -> Result<Request> {
-        stream.set_read_timeout(Some(PATIENCE))?;
+    pub fn read(stream: &mut dyn Stream) -> Result<Request> {
         let mut reader = BufReader::new(stream).take(2 * BODY_BYTES_MAX as u64);
         let mut line = String::new();
         reader.read_line(&mut line)?;
@@ -51,19 +54,27 @@ impl Request {
 }
 
 /// Sends it, and closes the connection.
-pub fn answer(mut stream: &TcpStream, status: &str, headers: &str, body: &[u8]) -> Result<()> {
+pub fn answer(stream: &mut dyn Stream, status: &str, headers: &str, body: &[u8]) -> Result<()> {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes())?;
-    Ok(stream.write_all(body)?)
+    stream.write_all(body)?;
+    Ok(stream.flush()?)
 }
 
-/// The status of the answer.
-pub fn post(to: SocketAddr, path: &str, content_type: &str, body: &[u8]) -> Result<u16> {
-    let mut stream = TcpStream::connect(to)?;
+/// The status of the answer. With `trust` over TLS.
+pub fn post(
+    to: SocketAddr,
+    trust: Option<&Arc<ClientConfig>>,
+    path: &str,
+    content_type: &str,
+    body: &[u8],
+) -> Result<u16> {
+    let stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = connected(stream, trust)?;
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {to}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()

@@ -50,6 +50,7 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     let tls = args.tls_ca.as_deref().map(connection::trusting).transpose()?;
+    let trust = tls.clone();
     let plan = Plan {
         host: args.sip,
         tls,
@@ -64,15 +65,15 @@ fn main() -> Result<()> {
         return call(plan, stay);
     }
     let account = Account { sid: args.account, key: args.key, token: args.token };
-    let api = Api::start(args.api, account, THROTTLE)?;
-    println!("api http://{}", api.address);
+    let api = Api::start(args.api, account, THROTTLE, None)?;
+    println!("api {}", api.url);
     loop {
         let asked = Arc::new(api.asked(Duration::MAX)?);
         let field = |name: &str| asked.field(name).unwrap_or_default().to_owned();
         println!("{}: {} is called", asked.sid, field("From"));
         let (customer, called) = (field("From"), field("To"));
         let plan = Plan { customer, called, call_sid: Some(asked.sid.clone()), ..plan.clone() };
-        let ring = Duration::from_millis(args.answer_ms);
+        let (ring, trust) = (Duration::from_millis(args.answer_ms), trust.clone());
         thread::spawn(move || {
             thread::sleep(ring);
             let status = match call(plan, stay) {
@@ -82,7 +83,11 @@ fn main() -> Result<()> {
                     "failed"
                 }
             };
-            println!("{}: {status}, told: {:?}", asked.sid, call_back(&asked, Kind::Multipart, status).ok());
+            println!(
+                "{}: {status}, told: {:?}",
+                asked.sid,
+                call_back(&asked, Kind::Multipart, status, trust.as_ref()).ok()
+            );
         });
     }
 }

@@ -65,8 +65,20 @@ pub async fn dial(
     }
     let context = body.context.into_iter().collect::<Vec<_>>().into();
     let order = Order { tenant, trunk: body.trunk.to_string(), to, from, context };
-    let view = desk.dial(order).await?;
+    let (hosting, by) = (api.hosting.clone(), asked.by());
+    let written = move |view: View| async move {
+        let verb = move |store: &dyn store::Store| {
+            store.note_dial(&by, &view.tenant, &view.trunk, &view.id, &redacted(&view.to))
+        };
+        hosting.look(verb).await.map_err(|error| error.to_string())
+    };
+    let view = desk.dial(order, written).await?;
     Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// Enough to tell two calls of one tenant apart, and nobody's number.
+fn redacted(number: &str) -> String {
+    format!("\u{2026}{}", &number[number.len().saturating_sub(2)..])
 }
 
 /// What became of a call that was asked for. Kept for ten minutes after its end.
@@ -116,6 +128,10 @@ impl From<DialError> for Refusal {
                 Kind::Crowded,
                 "as many calls are under way as may be: wait until some are connected or over",
             ),
+            DialError::OverRate { why, wait } => {
+                let detail = format!("{why}: nobody is called, wait as long as Retry-After says");
+                Refusal::new(Kind::Rate, detail).retry_after(wait)
+            }
             DialError::Throttled(wait) => {
                 let detail = "the trunk takes no more calls for the moment: wait as long as Retry-After says";
                 Refusal::new(Kind::Rate, detail).retry_after(wait)

@@ -8,6 +8,7 @@ mod sound;
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -19,9 +20,10 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sip::{Command, DialogId, Ending, Event, Flow, Input, OutgoingInvite, Output, Transport};
 use tokio::sync::mpsc;
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::cli::{self, CallArgs, Cli};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Trunk};
 use crate::observe::{Metrics, SipTrace};
 use crate::rtp_ports::RtpPorts;
 use crate::said::{complain, say};
@@ -48,6 +50,10 @@ pub struct Order<'a> {
     args: &'a CallArgs,
     target: Called,
     play: Option<Vec<i16>>,
+    /// How the callee is connected to over TLS; None: as the command line says.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// Where our RTP comes from; None: from where our signalling does.
+    pub media_from: Option<IpAddr>,
 }
 
 impl<'a> Order<'a> {
@@ -60,18 +66,20 @@ impl<'a> Order<'a> {
         if let Some(ca) = &args.tls_ca {
             std::fs::metadata(ca).with_context(|| named(ca))?;
         }
-        Ok(Self { args, target, play: play.transpose()? })
+        Ok(Self { args, target, play: play.transpose()?, tls: None, media_from: None })
     }
 }
 
 /// Places the call and waits for its end. Errors: what was asked for cannot be done at all; a refusal is a report.
 pub async fn call(order: Order<'_>) -> anyhow::Result<CallReport> {
-    let Order { args, target, play } = order;
+    let Order { args, target, play, tls, media_from } = order;
     let remote = target.first_address().await?;
     let local = crate::signalling::address_towards(remote).with_context(|| format!("no route to {remote}"))?;
     let config = client_config(args, target.transport, local)?;
     let metrics = Metrics::default();
-    let signalling = Signalling::bind(&config, Bounds::from(&config.limits), &metrics, SipTrace::default())?;
+    let client = |trunk: &Trunk| tls.clone().map_or_else(|| crate::tls::client_config(trunk), Ok);
+    let (bounds, trace) = (Bounds::from(&config.limits), SipTrace::default());
+    let signalling = Signalling::bind_with(&config, bounds, &metrics, trace, client)?;
     let endpoint_config = wiring::endpoint_config(&config, &signalling.listeners);
     let mut rng = StdRng::from_os_rng();
     let mut caller = Caller {
@@ -91,7 +99,7 @@ pub async fn call(order: Order<'_>) -> anyhow::Result<CallReport> {
         local: None,
         waits: HashSet::new(),
     };
-    let heard = caller.run(args, &target, local, play).await?;
+    let heard = caller.run(args, &target, media_from.unwrap_or(local), play).await?;
     let mut report = caller.report;
     if let Some(heard) = heard {
         report.packets_sent = heard.stats.packets_sent;
@@ -131,6 +139,7 @@ struct Caller {
 }
 
 impl Caller {
+    /// `local`: of our media.
     async fn run(
         &mut self,
         args: &CallArgs,

@@ -9,6 +9,9 @@ use ureq::http::Uri;
 use super::section::Section;
 use super::{Certificate, Problem, Secret};
 
+/// What the trunk takes of one account. Source: the voicebot guide, "Throttle".
+const CALLS_PER_MINUTE: u32 = 200;
+
 /// The trunk's Make-a-Call API.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outbound {
@@ -21,6 +24,8 @@ pub struct Outbound {
     pub caller_id: String,
     /// The flow that dials us once the customer has answered.
     pub flow: String,
+    /// More are refused before the trunk is asked.
+    pub calls_per_minute: u32,
     /// Who may ask for calls; None: every tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenants: Option<Vec<String>>,
@@ -63,6 +68,7 @@ pub(super) fn outbound(mut section: Section<'_>, folder: &Path) -> Option<Outbou
     let key = section.secret("key", folder);
     let token = section.secret("token", folder);
     let caller_id = section.required::<String>("caller_id", "a number of yours, which the customer sees");
+    let calls_per_minute = section.number("calls_per_minute", CALLS_PER_MINUTE, 1..=60_000);
     let tenants = section.list("tenants");
     let tls_ca = section.optional::<PathBuf>("tls_ca").map(|path| super::read::within(folder, path));
     Some(Outbound {
@@ -72,6 +78,7 @@ pub(super) fn outbound(mut section: Section<'_>, folder: &Path) -> Option<Outbou
         token: token?,
         caller_id: caller_id?,
         flow: flow?,
+        calls_per_minute,
         tenants,
         tls_ca,
     })

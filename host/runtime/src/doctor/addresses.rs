@@ -103,6 +103,6 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
-fn is_ours(address: IpAddr) -> bool {
+pub(super) fn is_ours(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }

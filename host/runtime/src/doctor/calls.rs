@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use sip::Transport;
 
+use super::addresses::is_ours;
 use super::listeners::Host;
 use super::probe::{self, Failure};
-use super::{Case, Finding, routes};
+use super::{Case, Finding, Verdict, routes};
 use crate::call_client::{self, CallReport};
 use crate::cli::CallArgs;
-use crate::config::{Listener, Srtp, scheme};
+use crate::config::{Listener, Srtp, Trunk, scheme};
 use crate::signalling::address_towards;
 
 const TONE_HZ: f64 = 440.0;
@@ -73,27 +74,28 @@ fn outsider(case: &Case, to: SocketAddr) -> Option<IpAddr> {
     case.config.trunk_of(from).is_none().then_some(from)
 }
 
-/// Calls an echo and listens for its own tone; again with SRTP, where the trunk that we count as takes it.
+/// Calls an echo and listens for its own tone; again with SRTP, where the trunk that we count as takes it, and again with RTP from
+/// another address than signalling, where this machine has one.
 pub(super) fn call(case: &Case) -> Vec<Finding> {
     if case.host == Host::Absent {
         return vec![Finding::unknown("", "no patchbay runs", "start it, and ask again")];
     }
-    let plain = case.config.listeners.iter().filter(|listener| listener.listen.transport != Transport::Tls);
-    let Some((listener, to)) = plain.filter_map(|listener| Some((listener, reached_at(listener)?))).next() else {
-        let why = "there is no TCP or UDP listener to call by";
-        return vec![Finding::unknown("", why, "patchbay call 'sip:echo@NAME;transport=tls' --tls-ca ca.pem --srtp")];
+    let reached = case.config.listeners.iter().filter_map(|listener| Some((listener, reached_at(listener)?)));
+    // In the clear, if it is listened for.
+    let Some((listener, to)) = reached.min_by_key(|(listener, _)| listener.listen.transport == Transport::Tls) else {
+        return vec![Finding::unknown("", "no listener has a port to call", "give one a port other than 0")];
     };
-    let trunk = address_towards(to.ip()).ok().and_then(|from| case.config.trunk_of(from));
-    let Some(trunk) = trunk.and_then(|id| case.config.trunks.get(usize::from(id.0))) else {
+    let from = address_towards(to.ip()).ok();
+    let trunk = from.and_then(|from| Some((from, case.config.trunk_of(from)?)));
+    let Some((from, trunk)) = trunk.and_then(|(from, id)| Some((from, case.config.trunks.get(usize::from(id.0))?)))
+    else {
         return vec![Finding::unknown("", "this machine is in no trunk's networks", "as above")];
     };
     let routing = routes::routing(case).unwrap_or_default();
-    let numbers = case.args.called.iter().map(|number| call::called_number(number)).chain(["echo".to_owned()]);
-    let is_echo = |number: &String| {
-        let route = routing.find(&trunk.name, number, &format!("sip:{number}@localhost"));
-        route.is_some_and(|route| route.plugin == "echo")
-    };
-    let Some(number) = numbers.into_iter().find(is_echo) else {
+    let mut numbers = case.args.called.iter().map(|number| call::called_number(number)).chain(["echo".to_owned()]);
+    let is_echo =
+        |number: &String| routes::plugin(case, &routing, &trunk.name, number).is_some_and(|plugin| plugin == "echo");
+    let Some(number) = numbers.find(is_echo) else {
         let why = format!("no number leads trunk {} to the bot `echo`", trunk.name);
         return vec![Finding::unknown(
             "",
@@ -102,22 +104,74 @@ pub(super) fn call(case: &Case) -> Vec<Finding> {
         )];
     };
     let how = scheme(listener.listen.transport);
-    let uri = format!("sip:{number}@{to};transport={how}");
-    let wanted = match trunk.srtp {
+    let plain = Way { uri: format!("sip:{number}@{to};transport={how}"), listener, srtp: false, media_from: None };
+    placed(trunk, from, &plain)
+}
+
+/// How one call is placed.
+struct Way<'a> {
+    uri: String,
+    listener: &'a Listener,
+    srtp: bool,
+    media_from: Option<IpAddr>,
+}
+
+fn placed(trunk: &Trunk, from: IpAddr, plain: &Way) -> Vec<Finding> {
+    let srtp = match trunk.srtp {
         Srtp::Require => &[true][..],
         Srtp::Prefer => &[false, true],
         Srtp::Off => &[false],
     };
-    wanted.iter().map(|srtp| placed(&uri, *srtp)).collect()
+    let other = elsewhere(trunk, from);
+    // Where the trunk's RTP comes from elsewhere alone, ours does so too.
+    let usual = if takes_media_from(trunk, from) { None } else { other };
+    let place = |srtp, media_from| Way { uri: plain.uri.clone(), srtp, media_from, ..*plain }.placed();
+    let mut findings: Vec<Finding> = srtp.iter().map(|srtp| place(*srtp, usual)).collect();
+    let all_well = findings.iter().all(|finding| finding.verdict == Verdict::Well);
+    match other {
+        // What is wrong already would only be said again.
+        Some(_) if usual.is_none() && all_well => findings.push(place(srtp[0], other)),
+        None if !trunk.media_networks.is_empty() => findings.push(Finding::unknown(
+            "",
+            "this machine has no second address in media_networks: RTP from elsewhere than signalling is not tried",
+            "let the trunk call, and look at the call's summary for packets",
+        )),
+        _ => {}
+    }
+    findings
 }
 
-fn placed(uri: &str, srtp: bool) -> Finding {
-    let what = if srtp { format!("{uri} with SRTP") } else { uri.to_owned() };
-    let heard = match Sounds::new().and_then(|sounds| sounds.place(uri, srtp)) {
-        Ok(heard) => heard,
-        Err(error) => return Finding::unknown(what, format!("{error:#}"), "`patchbay call` says more"),
+fn takes_media_from(trunk: &Trunk, address: IpAddr) -> bool {
+    trunk.media_networks.is_empty() || trunk.media_networks.iter().any(|network| network.0.contains(&address))
+}
+
+/// An address of this machine, other than this one, that the trunk's RTP may come from.
+fn elsewhere(trunk: &Trunk, from: IpAddr) -> Option<IpAddr> {
+    // On loopback all of 127.0.0.0/8 is ours.
+    let loopback = (2..=254).map(|last| IpAddr::from([127, 0, 0, last])).filter(|_| from.is_loopback());
+    let routed = trunk.media_networks.iter().filter_map(|network| address_towards(network.0.addr()).ok());
+    let suits = |address: &IpAddr| {
+        *address != from
+            && address.is_ipv4() == from.is_ipv4()
+            && takes_media_from(trunk, *address)
+            && is_ours(*address)
     };
-    let Heard { report, level } = heard;
+    loopback.chain(routed).find(suits)
+}
+
+impl Way<'_> {
+    fn placed(&self) -> Finding {
+        let srtp = if self.srtp { " with SRTP" } else { "" };
+        let from = self.media_from.map(|from| format!(" with RTP from {from}")).unwrap_or_default();
+        let what = format!("{}{srtp}{from}", self.uri);
+        match Sounds::new().and_then(|sounds| sounds.place(self)) {
+            Ok(heard) => judged(what, &heard),
+            Err(error) => Finding::unknown(what, format!("{error:#}"), "`patchbay call` says more"),
+        }
+    }
+}
+
+fn judged(what: String, Heard { report, level }: &Heard) -> Finding {
     if report.status != 200 {
         let why = format!("is answered {} {}", report.status, report.phrase);
         return Finding::wrong(what, why, "`patchbay call --ladder` shows the messages, the host's log the cause");
@@ -126,14 +180,11 @@ fn placed(uri: &str, srtp: bool) -> Finding {
         let why = format!("{} packets were sent and none came back", report.packets_sent);
         return Finding::wrong(what, why, "open the UDP ports of `rtp.ports` both ways, and see what is advertised");
     }
-    if level < HEARD_LEVEL {
+    if *level < HEARD_LEVEL {
         let why =
             format!("{} packets came back and all are silent: ours do not reach the host", report.packets_received);
-        return Finding::wrong(
-            what,
-            why,
-            "open the UDP ports of `rtp.ports`; media_networks must hold this machine's address",
-        );
+        let mend = "open the UDP ports of `rtp.ports`; media_networks must hold the address that RTP comes from";
+        return Finding::wrong(what, why, mend);
     }
     let lost = report.packets_lost;
     Finding::well(what, format!("its sound comes back, {} packets, {lost} lost", report.packets_received))
@@ -157,16 +208,16 @@ impl Sounds {
         Ok(Self { folder })
     }
 
-    fn place(&self, uri: &str, srtp: bool) -> anyhow::Result<Heard> {
+    fn place(&self, way: &Way) -> anyhow::Result<Heard> {
         let (tone, echo) = (self.folder.join("tone.wav"), self.folder.join("echo.wav"));
         let step = TONE_HZ * std::f64::consts::TAU / 8000.0;
         let samples: Vec<i16> = (0..TONE_SAMPLES).map(|at| ((at as f64 * step).sin() * TONE_LEVEL) as i16).collect();
         call_client::write_wav(&tone, &samples)?;
         let args = CallArgs {
-            uri: uri.to_owned(),
+            uri: way.uri.clone(),
             tls_ca: None,
             tls_server_name: None,
-            srtp,
+            srtp: way.srtp,
             play: Some(tone),
             record: Some(echo.clone()),
             digits: None,
@@ -175,7 +226,12 @@ impl Sounds {
             json: false,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let report = runtime.block_on(call_client::call(call_client::Order::read(&args)?))?;
+        let certificates = &way.listener.certificates;
+        let pinned = || probe::pinned_config(certificates).map_err(anyhow::Error::msg);
+        let tls = (!certificates.is_empty()).then(pinned).transpose()?;
+        let mut order = call_client::Order::read(&args)?;
+        (order.tls, order.media_from) = (tls, way.media_from);
+        let report = runtime.block_on(call_client::call(order))?;
         Ok(Heard { report, level: loudest(&echo)? })
     }
 }

@@ -24,7 +24,7 @@ pub(super) enum Host {
 /// Asks /ready.
 pub(super) fn ask_host(config: &Config) -> Host {
     let Some(admin) = config.admin.listen.filter(|address| address.port() != 0) else { return Host::Unknown };
-    match probe::get(admin, "/ready", &config.admin.certificates) {
+    match probe::get(admin, "/ready", None, &config.admin.certificates) {
         Ok((200, body)) if body.trim() == "ready" => Host::Ready,
         Ok((503, body)) => Host::NotReady(body.trim().to_owned()),
         Err(Failure::NoConnection(_)) => Host::Absent,

@@ -11,6 +11,7 @@ mod listeners;
 mod probe;
 mod routes;
 mod setup;
+mod tenants;
 mod trunks;
 
 use std::fmt;
@@ -37,6 +38,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("name", addresses::names),
     ("advertised", addresses::advertised),
     ("route", routes::check),
+    ("tenant", tenants::check),
     ("trunk", trunks::check),
     ("options", calls::options),
     ("call", calls::call),

@@ -20,7 +20,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(3);
 /// Over UDP, each after [`ANSWER`].
 const TRIES: usize = 3;
-const ANSWER_BYTES_MAX: usize = 16 * 1024;
+const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -45,10 +45,16 @@ pub(super) fn options(
     status_line(&text, "SIP/2.0 ")
 }
 
-/// Status code and body. Over TLS if there are certificates: the server must have one of them.
-pub(super) fn get(to: SocketAddr, path: &str, certificates: &[Certificate]) -> Result<(u16, String), Failure> {
+/// Status code and body. Over TLS if there are certificates: the server must have one of them, or it is not shown the token.
+pub(super) fn get(
+    to: SocketAddr,
+    path: &str,
+    token: Option<&str>,
+    certificates: &[Certificate],
+) -> Result<(u16, String), Failure> {
     let stream = if certificates.is_empty() { Box::new(connect(to)?) } else { pinned(to, certificates)? };
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n");
+    let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {to}\r\n{authorization}Connection: close\r\n\r\n");
     let text = ask(stream, &request, |_| false)?;
     let (status, _) = status_line(&text, "HTTP/1.1 ")?;
     Ok((status, text.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned()))
@@ -77,19 +83,20 @@ pub(super) fn handshake(
     Ok(Box::new(stream))
 }
 
-/// A TLS connection to a server of ours: it must present what the configuration names, whoever has signed that.
 fn pinned(to: SocketAddr, certificates: &[Certificate]) -> Result<Box<dyn Stream>, Failure> {
-    let stream = connect(to)?;
+    let config = pinned_config(certificates).map_err(Failure::NoAnswer)?;
+    handshake(connect(to)?, ServerName::IpAddress(to.ip().into()), config)
+}
+
+/// TLS to a server of ours: it must present what the configuration names, whoever has signed that.
+pub(super) fn pinned_config(certificates: &[Certificate]) -> Result<Arc<ClientConfig>, String> {
     let leaves = certificates.iter().filter_map(|certificate| tls::read_certificates(&certificate.cert).ok());
     let leaves = leaves.filter_map(|chain| chain.into_iter().next()).collect();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| Failure::NoAnswer(error.to_string()))?;
-    let config = config
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Pinned { leaves, provider }))
-        .with_no_client_auth();
-    handshake(stream, ServerName::IpAddress(to.ip().into()), Arc::new(config))
+    let verifier = Arc::new(Pinned { leaves, provider });
+    let config = config.map_err(|error| error.to_string())?.dangerous().with_custom_certificate_verifier(verifier);
+    Ok(Arc::new(config.with_no_client_auth()))
 }
 
 /// Takes these certificates and no other.

@@ -1,8 +1,8 @@
-//! Which bot answers a number, by the operator's routes; those of tenants are asked of the host that runs.
+//! Which bot answers a number: by the operator's routes, and where tenants have theirs too by the word of the host that runs.
 
-use call::Routing;
+use call::{Route, Routing};
 
-use super::{Case, Finding};
+use super::{Case, Finding, tenants};
 use crate::wiring;
 
 pub(super) fn check(case: &Case) -> Vec<Finding> {
@@ -32,18 +32,18 @@ fn bots(case: &Case) -> Vec<String> {
 
 fn one(case: &Case, routing: &Routing, trunk: &str, number: &str) -> Finding {
     let what = format!("{number} by trunk {trunk}");
-    let uri = format!("sip:{number}@localhost");
-    let Some(route) = routing.find(trunk, number, &uri) else {
-        return match case.config.data {
-            None => Finding::wrong(
-                what,
-                "no route fits: 404",
-                format!("add [[routes]] with called = \"{number}\" and plugin"),
-            ),
-            Some(_) => {
-                let mend = format!("`patchbay route-test {number}` asks the host that runs");
-                Finding::unknown(what, "no route of the configuration fits; a tenant's may", mend)
-            }
+    let asked = case.config.data.is_some().then(|| tenants::who_answers(case, trunk, number));
+    if let Some(Ok(who)) = asked {
+        return match who.plugin.filter(|_| who.outcome == "answered") {
+            Some(plugin) => Finding::well(what, format!("{} names `{plugin}`", who.why)),
+            None => Finding::wrong(what, who.why, "`patchbay route put`, `patchbay activate`, or [[routes]]"),
+        };
+    }
+    let Some(route) = found(routing, trunk, number) else {
+        let mend = format!("add [[routes]] with called = \"{number}\" and plugin");
+        return match asked {
+            Some(Err(unasked)) => Finding::unknown(what, unasked.why, unasked.mend),
+            _ => Finding::wrong(what, "no route fits: 404", mend),
         };
     };
     if !bots(case).contains(&route.plugin) {
@@ -52,6 +52,18 @@ fn one(case: &Case, routing: &Routing, trunk: &str, number: &str) -> Finding {
         return Finding::wrong(what, why, format!("put {}.wasm into {folder}", route.plugin));
     }
     Finding::well(what, format!("routes[{}] names `{}`", route.name, route.plugin))
+}
+
+fn found<'a>(routing: &'a Routing, trunk: &str, number: &str) -> Option<&'a Route> {
+    routing.find(trunk, number, &format!("sip:{number}@localhost")).map(|route| &**route)
+}
+
+/// The bot that answers a number, as far as that can be known.
+pub(super) fn plugin(case: &Case, routing: &Routing, trunk: &str, number: &str) -> Option<String> {
+    match tenants::who_answers(case, trunk, number) {
+        Ok(who) => who.plugin,
+        Err(_) => found(routing, trunk, number).map(|route| route.plugin.clone()),
+    }
 }
 
 /// Without a number: whether any call of this trunk could be answered.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plugin::Generation;
-use store::{By, Change, Changes, Plugin, RollBack, Store};
+use store::{Action, By, Change, Changes, Plugin, RollBack, Store};
 use tokio::sync::{mpsc, watch};
 
 use super::{Shared, TenantPicture, key};
@@ -69,7 +69,9 @@ impl Follower {
         match self.store.changes(self.known)? {
             Changes::Everything { .. } => self.read_all(),
             Changes::These(changes) => {
-                let names = changes.iter().filter_map(|change| change.tenant.clone()).collect();
+                // A dial is told to the log alone.
+                let made = changes.iter().filter(|change| change.action != Action::Dial);
+                let names = made.filter_map(|change| change.tenant.clone()).collect();
                 self.take_up(&names)?;
                 self.reached(changes.last().map_or(self.known, |change: &Change| change.sequence));
                 Ok(())

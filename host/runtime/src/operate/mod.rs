@@ -27,6 +27,7 @@ use serde_json::Value;
 use crate::cli::{EXIT_UNREACHED, EXIT_USAGE, Each, HostArgs, On, Operate, PluginsArgs, TenantVerb, TokenVerb};
 use crate::said::{complain, say};
 use ask::Ask;
+pub(crate) use ask::{path, with_query};
 use client::Client;
 use problem::Refusal;
 

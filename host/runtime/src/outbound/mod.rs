@@ -3,15 +3,18 @@
 //!     POST /v1/calls -> Desk -> the trunk's API          the core matches the INVITE that follows (`call::Dial`)
 //!     status callbacks -> Desk <- core
 //!
-//! `book` holds the state of each request, without a clock; `api` speaks to the trunk; `form` reads what the trunk posts. Secrets and URLs
+//! `book` holds the state of each request and `throttle` how many a trunk is asked for, both without a clock; `api` speaks to the trunk;
+//! `form` reads what the trunk posts. Secrets and URLs
 //! are the operator's: no tenant's egress rules go for them.
 
 mod api;
 mod book;
 mod form;
+mod throttle;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,6 +28,7 @@ use api::{ApiAnswer, TrunkApi};
 use book::{Book, Change};
 pub use book::{State, View};
 pub use form::BODY_BYTES_MAX;
+use throttle::Throttle;
 
 /// Requests to trunks' APIs at a time; more wait. Each holds a thread as long as the API takes.
 const ASKED_AT_A_TIME: usize = 64;
@@ -47,6 +51,11 @@ pub enum DialError {
     NoTrunk(String),
     /// As many requests as there may be, of the tenant or of all.
     Crowded,
+    /// The trunk is asked for no more calls in this minute.
+    OverRate {
+        why: String,
+        wait: Duration,
+    },
     /// The trunk takes no more calls for the moment.
     Throttled(Duration),
     Refused(String),
@@ -61,8 +70,14 @@ pub enum DialError {
     Host(String),
 }
 
+/// A trunk that makes calls.
+struct Maker {
+    api: TrunkApi,
+    throttle: Mutex<Throttle>,
+}
+
 pub struct Desk {
-    trunks: HashMap<String, Arc<TrunkApi>>,
+    trunks: HashMap<String, Arc<Maker>>,
     /// Before the token of each request.
     callback_url: Mutex<Option<String>>,
     book: Mutex<Book>,
@@ -73,12 +88,13 @@ pub struct Desk {
 impl Desk {
     /// Errors: a secret or a file that the configuration names cannot be read.
     pub fn new(config: &Config, core: mpsc::Sender<Request>) -> Result<Arc<Self>, String> {
-        let api = |trunk: &Trunk| {
+        let maker = |trunk: &Trunk| {
             let outbound = trunk.outbound.as_ref()?;
-            Some(TrunkApi::new(outbound).map(|api| (trunk.name.clone(), Arc::new(api))))
+            let throttle = Mutex::new(Throttle::new(outbound.calls_per_minute));
+            Some(TrunkApi::new(outbound).map(|api| (trunk.name.clone(), Arc::new(Maker { api, throttle }))))
         };
         Ok(Arc::new(Self {
-            trunks: config.trunks.iter().filter_map(api).collect::<Result<_, _>>()?,
+            trunks: config.trunks.iter().filter_map(maker).collect::<Result<_, _>>()?,
             callback_url: Mutex::default(),
             book: Mutex::default(),
             core,
@@ -91,22 +107,48 @@ impl Desk {
         *self.callback_url.lock().unwrap_or_else(PoisonError::into_inner) = Some(url);
     }
 
-    /// Asks the trunk for a call. Goes on to its end, whether or not somebody waits for it.
-    pub async fn dial(self: &Arc<Self>, order: Order) -> Result<View, DialError> {
+    /// Asks the trunk for a call, once `written` has put down that it will. Goes on to its end, whether or not somebody waits for it.
+    pub async fn dial<W>(
+        self: &Arc<Self>,
+        order: Order,
+        written: impl FnOnce(View) -> W + Send + 'static,
+    ) -> Result<View, DialError>
+    where
+        W: Future<Output = Result<(), String>> + Send,
+    {
         let desk = Arc::clone(self);
-        let made = tokio::spawn(async move { desk.ask(order).await });
+        let made = tokio::spawn(async move {
+            let maker = desk.maker(&order.trunk, &order.tenant)?;
+            let (view, token) = desk.open(&order, &maker)?;
+            if let Err(why) = written(view.clone()).await {
+                desk.book().change(&view.id, Change::Refused("it could not be put down".into()), Instant::now());
+                return Err(DialError::Host(why));
+            }
+            desk.ask(order, view.id, token, maker).await
+        });
         made.await.unwrap_or_else(|error| Err(DialError::Host(error.to_string())))
     }
 
-    async fn ask(&self, order: Order) -> Result<View, DialError> {
-        let Order { tenant, trunk, to, from, context } = order;
-        let api = self.api(&trunk, &tenant)?;
+    /// Into the book, if there is room for it, and with the token of its callbacks.
+    fn open(&self, order: &Order, maker: &Maker) -> Result<(View, String), DialError> {
+        let Order { tenant, trunk, to, from, .. } = order;
         let token = token().map_err(DialError::Host)?;
-        let view = View::new(&tenant, &trunk, &to, &from, crate::core::wall_clock().unix_ms);
-        let id = view.id.clone();
-        if !self.book().open(view, token.clone(), Instant::now()) {
+        let view = View::new(tenant, trunk, to, from, crate::core::wall_clock().unix_ms);
+        let now = Instant::now();
+        let mut throttle = maker.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        throttle.look(now).map_err(|wait| {
+            let most = throttle.calls_per_minute();
+            DialError::OverRate { why: format!("trunk `{trunk}` is asked for {most} calls a minute at most"), wait }
+        })?;
+        if !self.book().open(view.clone(), token.clone(), now) {
             return Err(DialError::Crowded);
         }
+        throttle.count(now);
+        Ok((view, token))
+    }
+
+    async fn ask(&self, order: Order, id: String, token: String, maker: Arc<Maker>) -> Result<View, DialError> {
+        let Order { tenant, trunk, to, from, context } = order;
         // The core knows of it before the trunk does.
         let dial = Dial { id: id.clone(), tenant, trunk, to: to.clone(), from: from.clone(), context };
         self.tell(OutboundInput::Dialled(Box::new(dial))).await?;
@@ -115,7 +157,7 @@ impl Desk {
         let place = Arc::clone(&self.places).acquire_owned().await;
         let name = id.clone();
         let asked = tokio::task::spawn_blocking(move || {
-            let answer = api.ask(&to, &from, &name, callback.as_deref());
+            let answer = maker.api.ask(&to, &from, &name, callback.as_deref());
             drop(place);
             answer
         });
@@ -124,15 +166,15 @@ impl Desk {
         self.answered(id, answer).await
     }
 
-    fn api(&self, trunk: &str, tenant: &str) -> Result<Arc<TrunkApi>, DialError> {
-        let Some(api) = self.trunks.get(trunk) else {
+    fn maker(&self, trunk: &str, tenant: &str) -> Result<Arc<Maker>, DialError> {
+        let Some(maker) = self.trunks.get(trunk) else {
             let why = format!("no trunk `{trunk}` makes calls: the operator sets [trunks.outbound]");
             return Err(DialError::NoTrunk(why));
         };
-        if !api.serves(tenant) {
+        if !maker.api.serves(tenant) {
             return Err(DialError::NoTrunk(format!("trunk `{trunk}` makes no calls for tenant `{tenant}`")));
         }
-        Ok(Arc::clone(api))
+        Ok(Arc::clone(maker))
     }
 
     async fn answered(&self, id: String, answer: ApiAnswer) -> Result<View, DialError> {

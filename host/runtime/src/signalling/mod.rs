@@ -75,6 +75,17 @@ pub async fn addresses(
 impl Signalling {
     /// Binds everything, or nothing. Errors: every listener that cannot be bound, every certificate that cannot be read.
     pub fn bind(config: &Config, bounds: Bounds, metrics: &Metrics, trace: SipTrace) -> Result<Self, Problems> {
+        Self::bind_with(config, bounds, metrics, trace, client_config)
+    }
+
+    /// `client`: how we connect to a trunk over TLS.
+    pub fn bind_with(
+        config: &Config,
+        bounds: Bounds,
+        metrics: &Metrics,
+        trace: SipTrace,
+        client: impl Fn(&Trunk) -> Result<Arc<ClientConfig>, String>,
+    ) -> Result<Self, Problems> {
         let counters = Counters::new(metrics);
         let mut problems = Vec::new();
         let mut sockets = Vec::new();
@@ -86,7 +97,7 @@ impl Signalling {
         }
         let mut tls_clients = Vec::new();
         for (index, trunk) in config.trunks.iter().enumerate() {
-            match client_config(trunk) {
+            match client(trunk) {
                 Ok(client) => tls_clients.push(client),
                 Err(error) => problems.push(Problem::new(format!("trunks[{index}].tls_ca"), error)),
             }

@@ -19,20 +19,64 @@ fn a_good_set_up_that_runs_is_all_well() {
     let said = folder.doctor(&config, &["--called", "100"]);
     assert_eq!((said.of("wrong"), said.of("unknown")), (vec![], vec![]));
     let well = said.of("well");
-    for what in
-        ["configuration", "capacity", "rtp ports", "admin", "name localhost", "route 100", "call sip:100@127.0.0.1"]
-    {
+    for what in ["configuration", "capacity", "rtp ports", "admin", "name localhost", "route 100"] {
         assert_eq!(well.iter().filter(|line| line.starts_with(what)).count(), 1, "{what}: {well:#?}");
     }
     assert_eq!(well.iter().filter(|line| line.ends_with("is answered 200")).count(), 3, "{well:#?}");
-    assert!(well.iter().any(|line| line.contains(" with SRTP: its sound comes back")), "{well:#?}");
+    for how in [" with SRTP: its sound comes back", " with SRTP with RTP from 127.0.0.2: its sound comes back"] {
+        assert_eq!(well.iter().filter(|line| line.contains(how)).count(), 1, "{how}: {well:#?}");
+    }
+}
+
+#[test]
+fn where_there_is_tls_alone_it_is_called_by_tls_whoever_has_signed_its_certificate() {
+    let mut folder = Folder::new("tls-only").with_bots();
+    folder.certificate("own", &["sip.example.com"], (-1, 90));
+    let tls = "tls://127.0.0.1:{port}\"\ncertificates = [{ cert = \"own.pem\", key = { file = \"own.key\" } }]\n";
+    let port = folder.ports[0];
+    let tls = tls.replace("{port}", &port.to_string());
+    let config = folder.good().replace(&format!("tcp://127.0.0.1:{port}\"\n"), &tls);
+    let config = config.replace("srtp = \"off\"", "srtp = \"prefer\"");
+    folder.serve(&config);
+    let said = folder.doctor(&config, &[]);
+    assert_eq!((said.of("wrong"), said.of("unknown")), (vec![], vec![]));
+    let well = said.of("well");
+    let calls: Vec<_> = well.iter().filter(|line| line.starts_with("call sip:echo@127.0.0.1")).collect();
+    assert!(calls.len() == 3 && calls.iter().all(|line| line.contains("transport=tls")), "{well:#?}");
+    assert!(calls.iter().any(|line| line.contains(" with SRTP: its sound comes back")), "{well:#?}");
+    // Another certificate than the host presents: it is not called.
+    let other = config.replace("own.", "other.");
+    folder.certificate("other", &["sip.example.com"], (-1, 90));
+    let said = folder.doctor(&other, &[]);
+    assert!(said.of("well").iter().all(|line| !line.starts_with("call")), "{:#?}", said.of("well"));
+    assert!(said.of("wrong").iter().any(|line| line.starts_with("options tls://127.0.0.1")), "{:#?}", said.of("wrong"));
+}
+
+#[test]
+fn rtp_comes_from_where_the_trunks_comes_from_and_where_that_is_not_taken_it_is_named() {
+    let mut folder = Folder::new("elsewhere").with_bots();
+    let with = |networks: &str| {
+        let media = format!("srtp = \"off\"\nmedia_networks = {networks}\n");
+        folder.good().replace("srtp = \"off\"\n", &media)
+    };
+    let (one, both) = (with("[\"127.0.0.9\"]"), with("[\"127.0.0.1\", \"10.255.255.0/24\"]"));
+    folder.serve(&one);
+    let said = folder.doctor(&one, &[]);
+    assert_eq!((said.of("wrong"), said.of("unknown")), (vec![], vec![]));
+    let well = said.of("well");
+    let calls: Vec<_> = well.iter().filter(|line| line.starts_with("call")).collect();
+    assert!(calls.len() == 1 && calls[0].contains(" with RTP from 127.0.0.9: its sound comes back"), "{well:#?}");
+    // The host that runs takes it from 127.0.0.9 alone.
+    let said = folder.doctor(&both, &[]);
+    said.expect_wrong("call sip:echo@127.0.0.1", "ours do not reach the host");
+    assert!(said.of("unknown").iter().any(|line| line.contains("RTP from elsewhere than signalling is not tried")));
 }
 
 #[test]
 fn sound_that_does_not_reach_the_host_is_named() {
     let mut folder = Folder::new("one-way").with_bots();
     // What comes from elsewhere is not of this trunk, and is dropped.
-    let config = folder.good().replace("srtp = \"off\"\n", "srtp = \"off\"\nmedia_networks = [\"127.0.0.9\"]\n");
+    let config = folder.good().replace("srtp = \"off\"\n", "srtp = \"off\"\nmedia_networks = [\"10.255.255.9\"]\n");
     folder.serve(&config);
     folder.doctor(&config, &[]).expect_wrong("call sip:echo@127.0.0.1", "ours do not reach the host");
 }

@@ -4,4 +4,5 @@ mod calls;
 mod certificates;
 mod folder;
 mod setup;
+mod tenants;
 mod trunks;

@@ -102,6 +102,7 @@ fn without_a_configuration_it_is_64_and_text_has_a_line_each_and_no_colours() {
     }
     let help = run(&["--help"]);
     assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("Examples:"));
+    assert!(String::from_utf8_lossy(&help.stdout).contains("Not checked: firewalls"));
     let folder = Folder::new("text").with_bots();
     let file = folder.write(&folder.good().replace("calls = 10", "calls = 11"));
     let output = run(&["--config", file.to_str().unwrap()]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{SqliteStore, all, audit, count, entry_of, folder_tenants, pairs, plugins, routes, tenants, tokens};
+use super::{Entry, SqliteStore, all, audit, count, entry_of, folder_tenants, pairs, plugins, routes, tenants, tokens};
 use crate::bounds::AUDIT_PAGE_MAX;
 use crate::error::{Error, Result};
 use crate::folder::FolderTenant;
@@ -267,6 +267,11 @@ impl Store for SqliteStore {
         })?;
         self.release(digests);
         Ok(())
+    }
+
+    fn note_dial(&self, by: &By, tenant: &str, trunk: &str, request: &str, to: &str) -> Result<()> {
+        let entry = Entry::new(tenant, Action::Dial, trunk).detail("request", request).detail("to", to);
+        self.change(by, |_| Ok(((), vec![entry])))
     }
 
     fn audit(&self, tenant: Option<&str>, before: Option<u64>, limit: usize) -> Result<Vec<AuditEntry>> {

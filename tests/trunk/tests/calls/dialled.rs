@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use trunk::callback::{self, Kind, call_back};
-use trunk::{Asked, Conduct, Plan, SecondLeg, http};
+use trunk::{Asked, Conduct, Plan, SecondLeg, connection, http};
 
-use crate::host::{CUSTOMER, Host, OURS, PATIENCE, note};
+use crate::host::{CUSTOMER, Host, OURS, PATIENCE, Setting, note};
 
 const LEGS_AT_A_TIME: usize = 8;
 
@@ -61,7 +62,7 @@ fn a_dialled_customer_speaks_with_the_bot_which_knows_why() -> Result<()> {
         {
             ensure!(note(&summary, key) == Some(value), "{key}: {summary}");
         }
-        ensure!(call_back(&asked, Kind::Multipart, "completed")? == 204);
+        ensure!(call_back(&asked, Kind::Multipart, "completed", None)? == 204);
         let ended = host.await_state(id, "ended")?;
         ensure!(ended["trunk_status"] == "completed" && ended["why"] == "bye", "{ended}");
     }
@@ -183,7 +184,7 @@ fn a_slow_api_does_not_keep_the_customer_waiting() -> Result<()> {
 
 #[test]
 fn what_the_api_refuses_is_told_with_its_reason_and_no_call_is_waited_for() -> Result<()> {
-    let host = Host::with_throttle("refused", 1)?;
+    let host = Host::with("refused", &Setting { calls_per_minute: 1, ..Setting::default() })?;
     host.api.next(Conduct::Refuse("403 Forbidden", "Account is suspended"));
     let (status, _, problem) = host.client().dial(json!({}))?;
     ensure!((status, &problem["type"]) == (502, &json!("/problems/trunk")), "{problem}");
@@ -216,6 +217,73 @@ fn what_the_api_refuses_is_told_with_its_reason_and_no_call_is_waited_for() -> R
 }
 
 #[test]
+fn beyond_our_own_calls_a_minute_the_trunk_is_not_asked_and_the_caller_is_told() -> Result<()> {
+    let host = Host::with("own-throttle", &Setting { outbound: "calls_per_minute = 2", ..Setting::default() })?;
+    for who in ["first", "second"] {
+        host.client().dialled(json!({ "who": who }))?;
+        host.api.asked(PATIENCE)?;
+    }
+    // Whom the trunk would take: the host does not ask it.
+    let (status, wait, problem) = host.client().dial(json!({}))?;
+    let wait: u64 = wait.context("no Retry-After")?.parse()?;
+    ensure!(status == 429 && (1..=60).contains(&wait), "{wait}: {problem}");
+    ensure!(problem["detail"].as_str().is_some_and(|text| text.contains("2 calls a minute at most")), "{problem}");
+    let line = ["dial", "--tenant", "default", "--trunk", "exotel", "--to", CUSTOMER, "--from", OURS];
+    let said = host.command(&line).err().context("a third call was made")?.to_string();
+    ensure!(said.contains("2 calls a minute at most"), "{said}");
+    ensure!(host.api.asked(Duration::ZERO).is_err(), "the trunk was asked");
+    host.stop()
+}
+
+#[test]
+fn who_asked_which_trunk_for_a_call_and_when_is_in_the_audit_log_without_the_number() -> Result<()> {
+    let host = Host::with("audit", &Setting { outbound: "calls_per_minute = 2", ..Setting::default() })?;
+    host.api.next(Conduct::Answer);
+    host.api.next(Conduct::Refuse("403 Forbidden", "Account is suspended"));
+    let made = host.client().dialled(json!({ "who": "first" }))?;
+    // What the trunk refused it was asked for, and what was never asked for is not there.
+    ensure!(host.client().dial(json!({}))?.0 == 502);
+    ensure!(host.client().dial(json!({}))?.0 == 429);
+    let said = host.command(&["audit", "--json"])?;
+    let entries: Vec<Value> = serde_json::from_str(&said)?;
+    let dials: Vec<&Value> = entries.iter().filter(|entry| entry["action"] == "dial").collect();
+    ensure!(dials.len() == 2, "{said}");
+    let first = dials[1];
+    ensure!(first["subject"] == "exotel" && first["tenant"] == "default", "{first}");
+    ensure!(first["detail"]["request"] == made["id"] && first["detail"]["to"] == "\u{2026}99", "{first}");
+    ensure!(first["by"].as_str().is_some_and(|by| by.starts_with("token ")), "{first}");
+    ensure!(first["at_ms"].as_u64() >= made["created_at_ms"].as_u64() && made["created_at_ms"].is_u64(), "{first}");
+    ensure!(!said.contains(&CUSTOMER[5..]), "the number: {said}");
+    host.stop()
+}
+
+#[test]
+fn over_tls_the_api_is_asked_and_calls_back_and_another_authority_is_not_believed() -> Result<()> {
+    let host = Host::with("dialled-tls", &Setting { tls_ca: Some("ca.pem"), ..Setting::default() })?;
+    let trust = connection::trusting(&host.certificates.authority)?;
+    let request = host.client().dialled(json!({ "who": "over TLS" }))?;
+    let id = request["id"].as_str().context("no id")?;
+    let asked = host.api.asked(PATIENCE)?;
+    ensure!(asked.field("StatusCallback").is_some_and(|url| url.starts_with("https://")), "{asked:?}");
+    let mut leg = SecondLeg::establish(second_leg(&host, true, &asked)?, PATIENCE)?;
+    leg.hang_up(PATIENCE)?;
+    ensure!(note(&host.summary(leg.call_id())?, "context.who") == Some("over TLS"));
+    ensure!(call_back(&asked, Kind::Multipart, "completed", Some(&trust))? == 204);
+    ensure!(host.await_state(id, "ended")?["trunk_status"] == "completed");
+    // The trunk believes no stranger either.
+    let stranger = connection::trusting(&host.certificates.stranger)?;
+    ensure!(call_back(&asked, Kind::Multipart, "busy", Some(&stranger)).is_err());
+    host.stop()?;
+
+    let host = Host::with("dialled-stranger", &Setting { tls_ca: Some("stranger.pem"), ..Setting::default() })?;
+    let (status, _, problem) = host.client().dial(json!({}))?;
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    ensure!(status == 502 && detail.contains("not reached") && detail.contains("nobody is called"), "{problem}");
+    ensure!(host.api.asked(Duration::ZERO).is_err(), "key and token went to whom nobody vouches for");
+    host.stop()
+}
+
+#[test]
 fn a_callback_ends_a_request_under_its_own_path_alone() -> Result<()> {
     let host = Host::start("told")?;
     for (kind, status) in [(Kind::Multipart, "no-answer"), (Kind::Form, "busy"), (Kind::Json, "failed")] {
@@ -228,13 +296,13 @@ fn a_callback_ends_a_request_under_its_own_path_alone() -> Result<()> {
         let other = format!("{}{}", &path[..path.len() - 1], if path.ends_with('0') { '1' } else { '0' });
         let short = &path[..path.len() - 1];
         for wrong in ["/", "/callbacks/", other.as_str(), short, "/v1/calls", "/metrics", &format!("{path}/x")] {
-            let answer = http::post(address, wrong, "application/json", b"{\"Status\":\"busy\"}")?;
+            let answer = http::post(address, None, wrong, "application/json", b"{\"Status\":\"busy\"}")?;
             ensure!(answer == 404, "{wrong}: {answer}");
         }
-        ensure!(http::post(address, &path, "application/json", &[b' '; 20_000])? == 413);
-        ensure!(http::post(address, &path, "application/json", b"\xff{")? == 204, "rubbish says nothing");
+        ensure!(http::post(address, None, &path, "application/json", &[b' '; 20_000])? == 413);
+        ensure!(http::post(address, None, &path, "application/json", b"\xff{")? == 204, "rubbish says nothing");
         ensure!(host.client().outbound(id)?["state"] == "accepted");
-        ensure!(call_back(&asked, kind, status)? == 204);
+        ensure!(call_back(&asked, kind, status, None)? == 204);
         let ended = host.await_state(id, "ended")?;
         ensure!(ended["trunk_status"] == status && ended["call"].is_null(), "{ended}");
         // Should it come all the same, it is no second leg any more.

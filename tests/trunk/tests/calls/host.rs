@@ -21,9 +21,28 @@ const START_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Bots behind these numbers: one that echoes and notes what it was told, and one of another route.
 pub const OURS: &str = "+918888888888";
+/// One that leads to an echo.
+pub const ECHO: &str = "+914444444444";
 pub const CUSTOMER: &str = "+919999999999";
 
 static TURN: Mutex<()> = Mutex::new(());
+
+/// What of a set-up a test may want otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// Of the trunk's.
+    pub calls_per_minute: usize,
+    /// TLS of the API and of callbacks, and whom the host trusts at the API: a file in its folder.
+    pub tls_ca: Option<&'a str>,
+    /// Lines of `[trunks.outbound]`.
+    pub outbound: &'a str,
+}
+
+impl Default for Setting<'_> {
+    fn default() -> Self {
+        Self { calls_per_minute: THROTTLE, tls_ca: None, outbound: "" }
+    }
+}
 
 pub struct Host {
     process: Running,
@@ -35,27 +54,34 @@ pub struct Host {
     admin: String,
     pub callbacks: SocketAddr,
     token: String,
+    configuration: String,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Host {
     pub fn start(test: &str) -> Result<Host> {
-        Self::with_throttle(test, THROTTLE)
+        Self::with(test, &Setting::default())
     }
 
-    pub fn with_throttle(test: &str, calls_per_minute: usize) -> Result<Host> {
+    pub fn with(test: &str, setting: &Setting) -> Result<Host> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = repository().join("target/trunk").join(test);
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(folder.join("bots"))?;
-        fs::copy(built("PATCHBAY_TEST_BOTS", "bots-test")?.join("misbehave.wasm"), folder.join("bots/teller.wasm"))?;
+        // The doctor calls what is named `echo`.
+        for name in ["teller", "echo"] {
+            let bot = built("PATCHBAY_TEST_BOTS", "bots-test")?.join("misbehave.wasm");
+            fs::copy(bot, folder.join("bots").join(name).with_extension("wasm"))?;
+        }
         let certificates = certificates::make(&folder)?;
         let account = Account { sid: "patchbay1".into(), key: "the-key".into(), token: "the-token".into() };
-        let api = Api::start("127.0.0.1:0".parse()?, account, calls_per_minute)?;
+        let tls = setting.tls_ca.map(|_| connection::showing(&certificates.server, &certificates.server_key));
+        let api = Api::start("127.0.0.1:0".parse()?, account, setting.calls_per_minute, tls.transpose()?)?;
         fs::write(folder.join("trunk.token"), "the-token\n")?;
-        fs::write(folder.join("patchbay.toml"), configuration(&api))?;
+        let configuration = configuration(&api, setting);
+        fs::write(folder.join("patchbay.toml"), &configuration)?;
         let mut command = Command::new(built("PATCHBAY_BIN", "debug/patchbay")?);
         command.args(["serve", "--config"]).arg(folder.join("patchbay.toml")).env("TRUNK_KEY", "the-key");
         let (process, lines) = Running::start_read(command, &folder.join("host.log"))?;
@@ -74,7 +100,9 @@ impl Host {
             tcp: after("listening tcp://")?.parse()?,
             tls: after("listening tls://")?.parse()?,
             admin: after("listening http://")?,
-            callbacks: after("callbacks http://")?.parse()?,
+            callbacks: after(if setting.tls_ca.is_some() { "callbacks https://" } else { "callbacks http://" })?
+                .parse()?,
+            configuration,
             token: fs::read_to_string(folder.join("data/operator.token"))?.trim().to_owned(),
             process,
             folder,
@@ -130,7 +158,7 @@ impl Host {
 
     /// Its configuration with the ports that the system gave it, and so many calls as it has ports for.
     pub fn bound_configuration(&self) -> Result<PathBuf> {
-        let mut text = configuration(&self.api);
+        let mut text = self.configuration.clone();
         for address in [&self.admin, &self.callbacks.to_string(), &self.tcp.to_string(), &self.tls.to_string()] {
             text = text.replacen("127.0.0.1:0", address, 1);
         }
@@ -202,7 +230,11 @@ pub fn built(variable: &str, default: &str) -> Result<PathBuf> {
     path.canonicalize().with_context(|| format!("{} ({variable}) was not built: cargo xtask test", path.display()))
 }
 
-fn configuration(api: &Api) -> String {
+fn configuration(api: &Api, setting: &Setting) -> String {
+    let certificates = "certificates = [{ cert = \"cert.pem\", key = { file = \"key.pem\" } }]";
+    let of_callbacks = if setting.tls_ca.is_some() { certificates } else { "" };
+    let tls_ca = setting.tls_ca.map(|file| format!("tls_ca = \"{file}\"")).unwrap_or_default();
+    let outbound = setting.outbound;
     // Ports of its own, apart from what the other tests use at the same time.
     let first = 10_000 + (std::process::id() as u16 % 20) * 300;
     format!(
@@ -216,6 +248,7 @@ listen = "127.0.0.1:0"
 
 [callbacks]
 listen = "127.0.0.1:0"
+{of_callbacks}
 
 [rtp]
 ports = "{first}-{}"
@@ -229,7 +262,7 @@ listen = "tcp://127.0.0.1:0"
 
 [[listeners]]
 listen = "tls://127.0.0.1:0"
-certificates = [{{ cert = "cert.pem", key = {{ file = "key.pem" }} }}]
+{certificates}
 
 [[trunks]]
 name = "exotel"
@@ -237,18 +270,36 @@ networks = ["127.0.0.1"]
 trusted = true
 
 [trunks.outbound]
-api = "http://{}"
+api = "{}"
 account_sid = "patchbay1"
 key = {{ env = "TRUNK_KEY" }}
 token = {{ file = "trunk.token" }}
 caller_id = "+912261234567"
 flow = "https://my.exotel.com/flow-control/flow/7"
+{tls_ca}
+{outbound}
 
+{}"#,
+        first + 299,
+        api.url,
+        routes()
+    )
+}
+
+fn routes() -> String {
+    format!(
+        r#"
 [[routes]]
 trunk = "exotel"
 called = "{OURS}"
 plugin = "teller"
 config = {{ conduct = "good", tell = "outbound,outbound-id,context,context.who" }}
+
+[[routes]]
+trunk = "exotel"
+called = "{ECHO}"
+plugin = "echo"
+config = {{ conduct = "good" }}
 
 [[routes]]
 trunk = "exotel"
@@ -261,8 +312,6 @@ trunk = "exotel"
 called = "+916666666666"
 plugin = "teller"
 config = {{ conduct = "ring-for-ever" }}
-"#,
-        first + 299,
-        api.address
+"#
     )
 }
