@@ -63,6 +63,7 @@ pub fn from_flags(args: &ServeArgs) -> Result<Config, Problems> {
         outbound: None,
     });
     who_is_called(&mut config, args);
+    config.egress.allow = args.egress.clone();
     config.rtp.ports = args.rtp_ports;
     config.rtp.advertised = args.advertised.as_ref().and_then(|advertised| advertised.host.parse().ok());
     config.rtp.localnet = local_networks();
