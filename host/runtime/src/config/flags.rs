@@ -108,3 +108,22 @@ fn who_is_called(config: &mut Config, args: &ServeArgs) {
 fn local_networks() -> Vec<Network> {
     LOCAL_NETWORKS.iter().filter_map(|network| network.parse().ok()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn bots_reach_what_egress_names_and_nothing_without_it() {
+        for hosts in [&["a.example:443", "*.b.example:8443"][..], &[]] {
+            let flags = hosts.iter().flat_map(|host| ["--egress", host]);
+            let parsed = Cli::try_parse_from(["patchbay", "serve"].into_iter().chain(flags)).unwrap();
+            let Command::Serve(args) = parsed.command else { panic!("{hosts:?}") };
+            let allowed = from_flags(&args).unwrap().egress.allow;
+            assert_eq!(allowed.iter().map(HostPattern::to_string).collect::<Vec<_>>(), hosts);
+        }
+    }
+}
