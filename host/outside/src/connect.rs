@@ -17,8 +17,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::error::{Code, Error, Spent, of_network};
-use crate::limits::{Account, Limits, one_more};
+use crate::error::{Code, Error, Refusal, Spent, of_network};
+use crate::limits::{Account, Limits, Open};
 use crate::resolver::ADDRESSES_MAX;
 use crate::target::{Host, Target};
 use crate::tenant::Tenant;
@@ -57,14 +57,13 @@ pub(crate) async fn connect(
 ) -> Result<(Stream, SocketAddr), Error> {
     let outside = tenant.outside();
     let permit = outside.connections().clone().try_acquire_owned();
-    let permit = permit.map_err(|_| Error::new(Code::Quota, "the host has no connection left"))?;
+    let permit = permit.map_err(|_| Error::refused(Refusal::Connections, "the host has no connection left"))?;
     let (stream, address) =
         dial(to).await.map_err(|error| of_network(Code::Unreachable, &target.to_string(), &error))?;
     // Small requests wait for nothing; where this fails they wait a little.
     let _ = stream.set_nodelay(true);
-    one_more(&tenant.account().counts.connections);
-    let limits = tenant.rules().limits;
-    let stream = Metered { stream, account: tenant.account().clone(), limits, _permit: permit };
+    let (account, limits) = (tenant.account().clone(), tenant.rules().limits);
+    let stream = Metered { stream, _open: account.connected(), account, limits, _permit: permit };
     if !target.is_tls {
         return Ok((Stream::Plain(stream), address));
     }
@@ -100,6 +99,7 @@ pub(crate) struct Metered {
     stream: TcpStream,
     account: Arc<Account>,
     limits: Limits,
+    _open: Open,
     /// One of the host's connections, while it is open.
     _permit: OwnedSemaphorePermit,
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 
 use crate::address::{Class, class};
-use crate::error::{Code, Error};
+use crate::error::{Error, Refusal};
 use crate::target::{Host, Kind, Target};
 
 /// One line of a list: `api.example.com:443`, `*.example.com:443` (all names below it, at any depth, and not itself), `192.0.2.1:443`,
@@ -120,16 +120,25 @@ impl OperatorRules {
     pub fn admit(&self, tenant: &[Pattern], target: &Target) -> Result<(), Error> {
         let is_in = |list: &[Pattern]| list.iter().any(|pattern| pattern.matches(&target.host, target.port));
         if !is_in(tenant) {
-            return Err(denied(format!("the tenant's egress list does not allow {target}")));
+            return Err(Error::refused(
+                Refusal::TenantsList,
+                format!("the tenant's egress list does not allow {target}"),
+            ));
         }
         if self.private.iter().any(|range| range.names(target)) {
             return Ok(());
         }
         if !is_in(&self.allow) && !self.private.iter().any(|range| is_in(&range.hosts)) {
-            return Err(denied(format!("the operator's egress list does not allow {target}")));
+            return Err(Error::refused(
+                Refusal::OperatorsList,
+                format!("the operator's egress list does not allow {target}"),
+            ));
         }
         if !target.is_tls {
-            return Err(denied(format!("without TLS: no egress.private of the operator with `plain` names {target}")));
+            return Err(Error::refused(
+                Refusal::WithoutTls,
+                format!("without TLS: no egress.private of the operator with `plain` names {target}"),
+            ));
         }
         Ok(())
     }
@@ -139,7 +148,10 @@ impl OperatorRules {
     pub fn admit_address(&self, target: &Target, address: IpAddr) -> Result<(), Error> {
         let class = class(address);
         if class == Class::Metadata {
-            return Err(denied(format!("{target} has {class} address, which no rule can open")));
+            return Err(Error::refused(
+                Refusal::Metadata,
+                format!("{target} has {class} address, which no rule can open"),
+            ));
         }
         // A host that only a range names has only the addresses of that range.
         let is_listed = self.allow.iter().any(|pattern| pattern.matches(&target.host, target.port));
@@ -151,12 +163,11 @@ impl OperatorRules {
             return Ok(());
         }
         let what = if target.is_tls { "" } else { " with `plain`" };
-        Err(denied(format!("{target} has {class} address, and no egress.private of the operator{what} opens it")))
+        Err(Error::refused(
+            Refusal::Address,
+            format!("{target} has {class} address, and no egress.private of the operator{what} opens it"),
+        ))
     }
-}
-
-fn denied(message: String) -> Error {
-    Error::new(Code::EgressDenied, message)
 }
 
 #[cfg(test)]

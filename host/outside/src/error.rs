@@ -52,17 +52,79 @@ impl Code {
     }
 }
 
+/// Which rule of egress, or which bound of a tenant or of the host, let something not out. Each is counted by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    TenantsList,
+    OperatorsList,
+    WithoutTls,
+    /// An IPv4 address that is not written as four decimal numbers.
+    Spelling,
+    /// A kind of address that nobody opened.
+    Address,
+    /// Where clouds keep their keys: nobody can open it.
+    Metadata,
+    Requests,
+    WebSockets,
+    Bytes,
+    /// Those of the whole host.
+    Connections,
+}
+
+impl Refusal {
+    pub const ALL: [Refusal; 10] = [
+        Refusal::TenantsList,
+        Refusal::OperatorsList,
+        Refusal::WithoutTls,
+        Refusal::Spelling,
+        Refusal::Address,
+        Refusal::Metadata,
+        Refusal::Requests,
+        Refusal::WebSockets,
+        Refusal::Bytes,
+        Refusal::Connections,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Refusal::TenantsList => "tenants-list",
+            Refusal::OperatorsList => "operators-list",
+            Refusal::WithoutTls => "without-tls",
+            Refusal::Spelling => "spelling",
+            Refusal::Address => "address",
+            Refusal::Metadata => "metadata",
+            Refusal::Requests => "requests",
+            Refusal::WebSockets => "websockets",
+            Refusal::Bytes => "bytes",
+            Refusal::Connections => "connections",
+        }
+    }
+
+    fn code(self) -> Code {
+        match self {
+            Refusal::Requests | Refusal::WebSockets | Refusal::Bytes | Refusal::Connections => Code::Quota,
+            _ => Code::EgressDenied,
+        }
+    }
+}
+
 /// What a bot is told. The message never holds a secret, nor an address that a name resolved to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", code.as_str())]
 pub struct Error {
     pub code: Code,
     pub message: String,
+    /// Of `egress-denied` and `quota`, and of no other code.
+    pub refusal: Option<Refusal>,
 }
 
 impl Error {
     pub fn new(code: Code, message: impl Into<String>) -> Error {
-        Error { code, message: message.into() }
+        Error { code, message: message.into(), refusal: None }
+    }
+
+    pub fn refused(refusal: Refusal, message: impl Into<String>) -> Error {
+        Error { code: refusal.code(), message: message.into(), refusal: Some(refusal) }
     }
 }
 
@@ -91,7 +153,7 @@ pub(crate) fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'stati
 /// `quota` if the bytes of the tenant were the reason, else this code with the message of the error.
 pub(crate) fn of_network(code: Code, what: &str, error: &(dyn StdError + 'static)) -> Error {
     match cause::<Spent>(error) {
-        Some(spent) => Error::new(Code::Quota, spent.to_string()),
+        Some(spent) => Error::refused(Refusal::Bytes, spent.to_string()),
         None => Error::new(code, format!("{what}: {error}")),
     }
 }

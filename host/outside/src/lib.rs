@@ -21,7 +21,7 @@ pub mod tls;
 pub mod websocket;
 
 pub use egress::{OperatorRules, Pattern, Private};
-pub use error::{Code, Error};
+pub use error::{Code, Error, Refusal};
 pub use limits::{Limits, Usage};
 pub use secrets::Secret;
 pub use tenant::{CONNECTIONS_MAX, Outside, Tenant, TenantRules};

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Refusal};
 
 /// Of one tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Limits {
     pub idle: Duration,
     /// Of a whole HTTP exchange, and the most that a request may ask for.
     pub exchange: Duration,
+    /// Of a connection, after its last request.
+    pub keep_alive: Duration,
 }
 
 impl Default for Limits {
@@ -43,6 +45,7 @@ impl Default for Limits {
             connect: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             exchange: Duration::from_secs(120),
+            keep_alive: Duration::from_secs(30),
         }
     }
 }
@@ -79,7 +82,7 @@ pub(crate) struct Account {
     pub(crate) counts: Counts,
 }
 
-/// Each counts up, but the two that are open.
+/// Each counts up, but those that are open.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub requests: AtomicU64,
@@ -87,11 +90,13 @@ pub(crate) struct Counts {
     pub sockets: AtomicU64,
     pub sockets_open: AtomicU64,
     pub connections: AtomicU64,
+    pub connections_open: AtomicU64,
     pub connections_reused: AtomicU64,
     pub redirects: AtomicU64,
     pub bytes_in: AtomicU64,
     pub bytes_out: AtomicU64,
     failed: [AtomicU64; Code::ALL.len()],
+    refused: [AtomicU64; Refusal::ALL.len()],
 }
 
 /// What a page of metrics shows of a tenant.
@@ -102,17 +107,21 @@ pub struct Usage {
     pub sockets: u64,
     pub sockets_open: u64,
     pub connections: u64,
+    pub connections_open: u64,
     pub connections_reused: u64,
     pub redirects: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
     /// By code.
     pub failed: [(Code, u64); Code::ALL.len()],
+    /// Those of them that a rule or a bound let not out, by which.
+    pub refused: [(Refusal, u64); Refusal::ALL.len()],
 }
 
 impl Counts {
-    pub fn failed(&self, code: Code) {
-        self.failed[code as usize].fetch_add(1, Ordering::Relaxed);
+    pub fn failed(&self, error: &Error) {
+        one_more(&self.failed[error.code as usize]);
+        error.refusal.iter().for_each(|refusal| one_more(&self.refused[*refusal as usize]));
     }
 
     pub fn read(&self) -> Usage {
@@ -123,11 +132,13 @@ impl Counts {
             sockets: read(&self.sockets),
             sockets_open: read(&self.sockets_open),
             connections: read(&self.connections),
+            connections_open: read(&self.connections_open),
             connections_reused: read(&self.connections_reused),
             redirects: read(&self.redirects),
             bytes_in: read(&self.bytes_in),
             bytes_out: read(&self.bytes_out),
             failed: Code::ALL.map(|code| (code, read(&self.failed[code as usize]))),
+            refused: Refusal::ALL.map(|refusal| (refusal, read(&self.refused[refusal as usize]))),
         }
     }
 }
@@ -136,11 +147,12 @@ pub(crate) fn one_more(count: &AtomicU64) {
     count.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Which of the two things that a tenant has open.
+/// What a tenant has open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opened {
     Request,
     Socket,
+    Connection,
 }
 
 impl Account {
@@ -159,21 +171,35 @@ impl Account {
         match what {
             Opened::Request => &self.counts.requests_open,
             Opened::Socket => &self.counts.sockets_open,
+            Opened::Connection => &self.counts.connections_open,
         }
     }
 
-    /// One more, until what it returns is dropped. Errors: `quota`.
-    pub fn begin(self: &Arc<Account>, what: Opened, limits: &Limits) -> Result<Open, Error> {
-        let (most, all, name) = match what {
-            Opened::Request => (limits.requests, &self.counts.requests, "requests"),
-            Opened::Socket => (limits.sockets, &self.counts.sockets, "WebSockets"),
-        };
+    /// A request more, until what it returns is dropped. Errors: `quota`.
+    pub fn request(self: &Arc<Account>, limits: &Limits) -> Result<Open, Error> {
+        let refused = || Error::refused(Refusal::Requests, format!("the tenant has {} requests open", limits.requests));
+        self.begin(Opened::Request, &self.counts.requests, limits.requests).ok_or_else(refused)
+    }
+
+    /// The same of a WebSocket.
+    pub fn socket(self: &Arc<Account>, limits: &Limits) -> Result<Open, Error> {
+        let refused =
+            || Error::refused(Refusal::WebSockets, format!("the tenant has {} WebSockets open", limits.sockets));
+        self.begin(Opened::Socket, &self.counts.sockets, limits.sockets).ok_or_else(refused)
+    }
+
+    /// The same of a connection: they are no more than requests, WebSockets and what is kept idle.
+    pub fn connected(self: &Arc<Account>) -> Open {
+        one_more(&self.counts.connections);
+        one_more(&self.counts.connections_open);
+        Open { account: self.clone(), what: Opened::Connection }
+    }
+
+    fn begin(self: &Arc<Account>, what: Opened, all: &AtomicU64, most: u32) -> Option<Open> {
         let more = |open: u64| (open < u64::from(most)).then_some(open + 1);
-        if self.open(what).fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
-            return Err(Error::new(Code::Quota, format!("the tenant has {most} {name} open")));
-        }
+        self.open(what).fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         one_more(all);
-        Ok(Open { account: self.clone(), what })
+        Some(Open { account: self.clone(), what })
     }
 }
 
@@ -181,7 +207,7 @@ fn take(allowance: &Mutex<Allowance>, bytes: usize, per_minute: u64, now: Instan
     allowance.lock().unwrap_or_else(PoisonError::into_inner).take(bytes as u64, per_minute, now)
 }
 
-/// A request or WebSocket under way; over when dropped.
+/// What is open, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Open {
     account: Arc<Account>,
@@ -217,13 +243,13 @@ mod tests {
     fn so_many_are_open_at_a_time_and_a_closed_one_makes_room() {
         let account = Arc::new(Account::default());
         let limits = Limits { requests: 2, sockets: 1, ..Limits::default() };
-        let first = account.begin(Opened::Request, &limits).unwrap();
-        let _second = account.begin(Opened::Request, &limits).unwrap();
-        let _socket = account.begin(Opened::Socket, &limits).unwrap();
-        assert_eq!(account.begin(Opened::Request, &limits).unwrap_err().code, Code::Quota);
-        assert_eq!(account.begin(Opened::Socket, &limits).unwrap_err().code, Code::Quota);
+        let first = account.request(&limits).unwrap();
+        let _second = account.request(&limits).unwrap();
+        let _socket = account.socket(&limits).unwrap();
+        assert_eq!(account.request(&limits).unwrap_err().code, Code::Quota);
+        assert_eq!(account.socket(&limits).unwrap_err().code, Code::Quota);
         drop(first);
-        assert!(account.begin(Opened::Request, &limits).is_ok());
+        assert!(account.request(&limits).is_ok());
         let usage = account.counts.read();
         assert_eq!((usage.requests, usage.requests_open, usage.sockets_open), (3, 1, 1));
     }

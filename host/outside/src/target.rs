@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use url::Url;
 
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Refusal};
 
 /// The longest URL, in bytes.
 pub const URL_BYTES_MAX: usize = 8 << 10;
@@ -73,7 +73,7 @@ impl Target {
             && !text.contains(&format!("//{address}"))
         {
             let message = format!("an address is written in full: {address}");
-            return Err(Error::new(Code::EgressDenied, message));
+            return Err(Error::refused(Refusal::Spelling, message));
         }
         Ok(target)
     }

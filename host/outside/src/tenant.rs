@@ -10,7 +10,7 @@ use tokio_rustls::rustls::ClientConfig;
 use crate::egress::{OperatorRules, Pattern};
 use crate::error::{Code, Error};
 use crate::http::{self, Pool};
-use crate::limits::{Account, Limits, Opened, Usage};
+use crate::limits::{Account, Limits, Usage};
 use crate::resolver::Resolve;
 use crate::secrets::Secret;
 use crate::task::Task;
@@ -124,7 +124,7 @@ impl Tenant {
     pub fn http(&self, request: http::Request) -> http::Response {
         let (sender, events) = mpsc::channel(http::EVENTS_WAITING);
         let limits = self.rules().limits;
-        let open = match self.account().begin(Opened::Request, &limits) {
+        let open = match self.account().request(&limits) {
             Ok(open) => open,
             Err(error) => {
                 // The channel is empty.
@@ -154,7 +154,7 @@ impl Tenant {
     pub fn websocket(&self, open: websocket::Open) -> (websocket::Sender, websocket::Socket) {
         let (sender, outgoing) = websocket::queue();
         let (events, received) = mpsc::channel(websocket::EVENTS_WAITING);
-        let counted = match self.account().begin(Opened::Socket, &self.rules().limits) {
+        let counted = match self.account().socket(&self.rules().limits) {
             Ok(counted) => counted,
             Err(error) => {
                 // The channel is empty.
@@ -178,7 +178,7 @@ impl Tenant {
 
     /// Counts it.
     fn failed(&self, error: Error) -> Error {
-        self.0.account.counts.failed(error.code);
+        self.0.account.counts.failed(&error);
         error
     }
 
@@ -196,5 +196,74 @@ impl Tenant {
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.0.pool
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::time::Duration;
+
+    use futures_util::future::BoxFuture;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::egress::Private;
+    use crate::error::Refusal;
+
+    struct NoNames;
+
+    impl Resolve for NoNames {
+        fn resolve(&self, name: String) -> BoxFuture<'_, Result<Vec<IpAddr>, String>> {
+            Box::pin(std::future::ready(Err(format!("nobody knows {name}"))))
+        }
+    }
+
+    fn get(url: &str) -> http::Request {
+        http::Request {
+            method: "GET".into(),
+            url: url.into(),
+            headers: Vec::new(),
+            body: Default::default(),
+            timeout: None,
+            pieces: http::Pieces::Whole,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_host_has_4096_connections_for_all_tenants_and_engines_together() {
+        // Nobody answers: whoever is connected stays so.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap().to_string();
+        let hosts: Vec<Pattern> = vec![at.parse().unwrap()];
+        let networks = vec!["127.0.0.0/8".parse().unwrap()];
+        let local = Private { name: "local".into(), hosts: hosts.clone(), networks, plain: true };
+        let rules = OperatorRules { allow: Vec::new(), private: vec![local] };
+        let tls = crate::tls::client_config(false, Vec::new()).unwrap();
+        let outside = Outside::new(rules.clone(), Arc::new(NoNames), tls, Handle::current());
+        let tenant =
+            |outside: &Outside| outside.tenant(TenantRules { egress: hosts.clone(), ..TenantRules::default() });
+        let (bots, engines) = (tenant(&outside), tenant(&outside.beside(rules)));
+        let accepted = async || timeout(Duration::from_secs(20), listener.accept()).await.unwrap().unwrap();
+
+        let _others = outside.connections().clone().try_acquire_many_owned(4095).unwrap();
+        let url = format!("http://{at}/");
+        let last = bots.http(get(&url));
+        let _first_end = accepted().await;
+        let mut refused = engines.http(get(&url));
+        match timeout(Duration::from_secs(20), refused.next()).await.unwrap() {
+            Some(http::Event::Failed(error)) => assert_eq!(error.refusal, Some(Refusal::Connections), "{error}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(engines.usage().refused.contains(&(Refusal::Connections, 1)));
+        drop(last);
+        let closed = async {
+            while bots.usage().connections_open > 0 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), closed).await.unwrap();
+        let _taken = engines.http(get(&url));
+        accepted().await;
     }
 }

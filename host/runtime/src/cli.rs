@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{HostPort, ListenUrl, Network, PortRange, Srtp};
+use crate::config::{HostPattern, HostPort, ListenUrl, Network, PortRange, Srtp};
 
 pub use builds::*;
 pub use operate::*;
@@ -56,6 +56,7 @@ Examples:
   patchbay serve --config /etc/patchbay/patchbay.toml
   patchbay serve --bots target/bots
       then call sip:echo@127.0.0.1:5070 over TCP or UDP
+  patchbay serve --bots target/bots --egress api.example.com:443 --egress '*.example.org:443'
   patchbay serve --data /var/lib/patchbay --admin 127.0.0.1:8080
       then patchbay login http://127.0.0.1:8080 --token-file /var/lib/patchbay/operator.token
   patchbay serve --listen tcp://0.0.0.0:5070 --listen tls://0.0.0.0:5061 \\
@@ -68,8 +69,8 @@ SIGUSR2 the capture of new calls.";
 pub struct ServeArgs {
     /// The configuration; without one the flags below are all there is.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "bots", "data", "tenants_dir", "listen", "tls_cert", "tls_key", "srtp", "rtp_ports", "admin", "drain_seconds", "allow", "advertised",
-        "log", "personal", "sip_trace", "pcap",
+        "bots", "data", "tenants_dir", "listen", "tls_cert", "tls_key", "srtp", "rtp_ports", "admin", "drain_seconds", "allow", "egress",
+        "advertised", "log", "personal", "sip_trace", "pcap",
     ])]
     pub config: Option<PathBuf>,
     /// The folder of the bots' .wasm files; the called user part names the bot. [default: ./bots]
@@ -103,6 +104,9 @@ pub struct ServeArgs {
     /// Who may call; replaces the default, loopback and private addresses.
     #[arg(long, value_name = "CIDR")]
     pub allow: Vec<Network>,
+    /// Where bots may connect to, over TLS; tenants of --data where their own list names it too. [default: nowhere]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub egress: Vec<HostPattern>,
     /// The address that peers outside private networks are told.
     #[arg(long, value_name = "ADDRESS")]
     pub advertised: Option<HostPort>,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use plugin::Engine;
 use rand::TryRngCore;
+use store::Pairs;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -41,13 +42,14 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     // Bots and tenants first: whoever is called must be there when the first call comes.
     let engine = Engine::new(limits).map_err(|error| anyhow::anyhow!("wasmtime: {error:#}"))?;
     let ticking = EpochTicker::start(&engine)?;
-    let reach = Reach::new(&config, Handle::current())?;
+    let reach = Reach::new(&config, Handle::current(), &metrics)?;
     let counted = reach.clone();
     metrics.before_each_look(move |metrics| counted.count(metrics));
     let (opened, reached) = (config.clone(), reach.clone());
     let open = move || Tenancy::open(&opened, &engine, reached);
     let tenancy = tokio::task::spawn_blocking(open).await.context("tenants")??;
-    let services = host_services(&reach, tenancy.store(), &Handle::current());
+    let store = tenancy.store().map(|store| store as Arc<dyn Pairs>);
+    let services = host_services(&reach, store, &Handle::current());
     let shared = Arc::clone(&tenancy.shared);
 
     let trace = SipTrace::new(config.sip_trace);

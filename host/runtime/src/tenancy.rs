@@ -81,6 +81,9 @@ impl Tenants {
         }
         let mut follower = Follower::new(Arc::clone(&store), Arc::clone(shared));
         follower.read_all().context("the state of tenants")?;
+        for tenant in store.tenants().context("the state of tenants")? {
+            shared.reach.keeps(&tenant.name, store.kept(&tenant.name).context("what tenants keep")?);
+        }
         Ok(Self { store, follower, folders })
     }
 }

@@ -31,5 +31,5 @@ pub use overlap::Overlap;
 pub use plugin::{Activate, Canary, Generation, Live, LivePolicy, Plugin, RollBack, Version};
 pub use problem::{Problem, Problems, nearest};
 pub use sqlite::{Found, Settings, SqliteStore};
-pub use store::{Change, Changes, Store};
+pub use store::{Change, Changes, Pairs, Store};
 pub use token::{Scope, Token, TokenText};

@@ -366,4 +366,13 @@ pub struct Usage {
     pub storage_bytes: u64,
     pub plugins: u64,
     pub routes: u64,
+    pub kept: Kept,
+}
+
+/// What a tenant's bots keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Kept {
+    pub keys: u64,
+    /// As they count in the storage quota.
+    pub bytes: u64,
 }

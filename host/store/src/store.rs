@@ -14,7 +14,7 @@ use crate::token::{Scope, Token, TokenText};
 
 /// The state of a host. Changes are serialised: of two at once the second sees the first. All verbs may block on the disk.
 /// A tenant from a folder is changed by `put_folder_tenant` and `delete_folder_tenant` alone; tokens are the API's for all tenants.
-pub trait Store: Send + Sync {
+pub trait Store: Pairs {
     fn create_tenant(&self, by: &By, name: &Name, quotas: Quotas) -> Result<Tenant>;
     fn set_quotas(&self, by: &By, tenant: &str, quotas: Quotas) -> Result<Tenant>;
     /// Where its bots want to connect to, all of it. Each line is taken as it is.
@@ -41,16 +41,6 @@ pub trait Store: Send + Sync {
     fn secrets(&self, tenant: &str) -> Result<Vec<Secret>>;
     /// For the tenant's own bots; never for the API.
     fn reveal_secret(&self, tenant: &str, name: &str) -> Result<SecretValue>;
-
-    /// What its bots keep, of any source; no business of the audit log. None: nothing is there, or it has expired.
-    fn value(&self, tenant: &str, key: &str, now_ms: u64) -> Result<Option<Vec<u8>>>;
-    /// `expires_at_ms`: none is never. Refused beyond the storage quota.
-    fn put_value(&self, tenant: &str, key: &str, value: &[u8], expires_at_ms: Option<u64>, now_ms: u64) -> Result<()>;
-    /// Puts only if what is there is still `expected`; it expires when that would have. False: something else is there.
-    fn swap_value(&self, tenant: &str, key: &str, expected: Option<&[u8]>, value: &[u8], now_ms: u64) -> Result<bool>;
-    fn delete_value(&self, tenant: &str, key: &str) -> Result<()>;
-    /// Keys that begin so, in order of their bytes, after this one; [`KEYS_PAGE_MAX`](crate::KEYS_PAGE_MAX) at most.
-    fn keys(&self, tenant: &str, prefix: &str, after: &str, now_ms: u64) -> Result<Vec<String>>;
 
     /// The text is shown this once.
     fn create_token(&self, by: &By, scope: &Scope, label: &str) -> Result<(Token, TokenText)>;
@@ -92,6 +82,21 @@ pub trait Store: Send + Sync {
     fn changes(&self, sequence: u64) -> Result<Changes>;
     /// Waits for a change after `sequence`. Returns the number of the last one, which is `sequence` when the time is up.
     fn wait_for_change(&self, sequence: u64, at_most: Duration) -> u64;
+}
+
+/// What tenants' bots keep, whoever made the tenant; no business of the audit log. All verbs may block on the disk.
+pub trait Pairs: Send + Sync {
+    /// None: nothing is there, or it has expired.
+    fn value(&self, tenant: &str, key: &str, now_ms: u64) -> Result<Option<Vec<u8>>>;
+    /// `expires_at_ms`: none is never. Refused beyond the storage quota.
+    fn put_value(&self, tenant: &str, key: &str, value: &[u8], expires_at_ms: Option<u64>, now_ms: u64) -> Result<()>;
+    /// Puts only if what is there is still `expected`; it expires when that would have. False: something else is there.
+    fn swap_value(&self, tenant: &str, key: &str, expected: Option<&[u8]>, value: &[u8], now_ms: u64) -> Result<bool>;
+    fn delete_value(&self, tenant: &str, key: &str) -> Result<()>;
+    /// Keys that begin so, in order of their bytes, after this one; [`KEYS_PAGE_MAX`](crate::KEYS_PAGE_MAX) at most.
+    fn keys(&self, tenant: &str, prefix: &str, after: &str, now_ms: u64) -> Result<Vec<String>>;
+    /// Together; what has expired counts until its tenant next writes.
+    fn kept(&self, tenant: &str) -> Result<Kept>;
 }
 
 /// What somebody who knew the state up to some change has to look at again.

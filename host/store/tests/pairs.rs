@@ -162,6 +162,36 @@ fn what_bots_keep_counts_in_the_storage_quota_with_what_was_uploaded() {
 }
 
 #[test]
+fn a_tenant_keeps_100_000_keys() {
+    let data = Data::new();
+    let store = data.open();
+    tenant(&store, "acme");
+    tenant(&store, "rival");
+    // All but one at once: each by itself would wait for the disk.
+    let file = rusqlite::Connection::open(data.data().join("patchbay.db")).unwrap();
+    file.execute_batch(
+        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 99999)
+            INSERT INTO pairs (tenant, key, value) SELECT 'acme', CAST(n AS BLOB), x'' FROM numbers",
+    )
+    .unwrap();
+    drop(file);
+    put(&store, "last", "");
+    assert_eq!(store.usage("acme").unwrap().kept.keys, 100_000);
+    let refused = |result: Result<()>| {
+        assert!(matches!(result, Err(Error::TooMany { what: "keys", max: 100_000, .. })), "{result:?}");
+    };
+    refused(store.put_value("acme", "more", b"", None, 1));
+    refused(store.swap_value("acme", "more", None, b"", 1).map(drop));
+    // What is there may change, and what goes makes room.
+    put(&store, "last", "other");
+    store.delete_value("acme", "last").unwrap();
+    put(&store, "more", "");
+    assert_eq!(store.kept("acme").unwrap().keys, 100_000);
+    store.put_value("rival", "more", b"", None, 1).unwrap();
+    assert_eq!(store.kept("rival").unwrap(), Kept { keys: 1, bytes: 4 + PAIR_BYTES as u64 });
+}
+
+#[test]
 fn a_database_that_fills_up_leaves_room_for_what_is_not_kept_by_bots() {
     let data = Data::new();
     let settings = Settings { database_bytes_max: 2 << 20, ..Settings::default() };

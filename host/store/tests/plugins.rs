@@ -172,7 +172,7 @@ fn too_long_a_component_and_one_beyond_the_quota_leave_no_trace() {
     // The same bytes under another name cost nothing.
     upload(&store, "acme", "other", &[1; 100]);
     let usage = store.usage("acme").unwrap();
-    assert_eq!(usage, Usage { storage_bytes: 100, plugins: 2, routes: 0 });
+    assert_eq!(usage, Usage { storage_bytes: 100, plugins: 2, routes: 0, kept: Kept::default() });
     assert_eq!((store.sequence(), data.components().len()), (sequence + 1, 1));
     let nobody = store.upload(&by(3), "nobody", &name("menu"), &[3], "0.1.0");
     assert!(matches!(nobody, Err(Error::NotFound { what: "tenant", .. })));

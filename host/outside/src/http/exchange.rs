@@ -32,7 +32,7 @@ pub(crate) async fn exchange(tenant: &Tenant, request: Request, events: &Sender<
             }
             None => {
                 Delivery { limits: &limits, events }.deliver(response, pieces).await?;
-                tenant.pool().give(connection, tenant.outside().runtime());
+                tenant.pool().give(connection, limits.keep_alive, tenant.outside().runtime());
                 return Ok(());
             }
         }

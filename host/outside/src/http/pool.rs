@@ -23,8 +23,6 @@ use crate::tenant::Tenant;
 
 /// Idle connections of one tenant.
 pub const IDLE_MAX: usize = 16;
-/// How long one is kept.
-pub const IDLE_FOR: Duration = Duration::from_secs(30);
 /// For a connection to be ready again; it is, unless its last request was answered before it was read.
 const READY_WITHIN: Duration = Duration::from_millis(100);
 
@@ -67,7 +65,7 @@ pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 << 10;
 
 struct Idle {
     connection: Connection,
-    since: Instant,
+    until: Instant,
 }
 
 #[derive(Default)]
@@ -98,22 +96,22 @@ impl Pool {
         Some(idle.remove(at).connection)
     }
 
-    /// Keeps it for a while; beyond the bound the oldest goes.
-    pub fn give(self: &Arc<Pool>, connection: Connection, runtime: &Handle) {
+    /// Keeps it for so long; beyond the bound the oldest goes.
+    pub fn give(self: &Arc<Pool>, connection: Connection, keep_alive: Duration, runtime: &Handle) {
         if connection.sender.is_closed() {
             return;
         }
         let mut idle = self.idle();
-        idle.push(Idle { connection, since: Instant::now() });
+        idle.push(Idle { connection, until: Instant::now() + keep_alive });
         let too_many = idle.len().saturating_sub(IDLE_MAX);
         let dropped: Vec<_> = idle.drain(..too_many).collect();
         drop(idle);
         drop(dropped);
         let pool = Arc::downgrade(self);
         runtime.spawn(async move {
-            tokio::time::sleep(IDLE_FOR).await;
+            tokio::time::sleep(keep_alive).await;
             if let Some(pool) = pool.upgrade() {
-                pool.idle().retain(|idle| idle.since.elapsed() < IDLE_FOR);
+                pool.idle().retain(|idle| Instant::now() < idle.until);
             }
         });
     }

@@ -40,6 +40,22 @@ async fn a_tenant_keeps_16_idle_connections() {
 }
 
 #[tokio::test]
+async fn a_connection_is_kept_30_s_after_its_last_request() {
+    assert_eq!(Limits::default().keep_alive, Duration::from_secs(30));
+    let world = World::new();
+    let server = Server::start(None, |_| answer("200 OK", "hi")).await;
+    let at = format!("a.test.example:{}", server.port());
+    let soon = Limits { keep_alive: Duration::from_millis(200), ..Limits::default() };
+    let tenant = world.tenant(&[&at], Vec::new(), soon);
+    for connections in 1..=2 {
+        assert_eq!(whole(tenant.http(get(&format!("http://{at}/")))).await.unwrap().0, 200);
+        assert_eq!(server.seen.connections(), connections, "it was made anew");
+        until("it is closed", || server.seen.closed.load(Ordering::SeqCst) == connections).await;
+        until("it is not counted", || tenant.usage().connections_open == 0).await;
+    }
+}
+
+#[tokio::test]
 async fn of_a_name_8_addresses_are_looked_at() {
     let world = World::new();
     let server = Server::start(None, |_| answer("200 OK", "hi")).await;

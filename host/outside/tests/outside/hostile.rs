@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use outside::http::{Event, Pieces, Request};
-use outside::{Code, Limits};
+use outside::{Code, Limits, Refusal};
 use tokio::io::AsyncWriteExt;
 
 use crate::server::{Server, Step, answer};
@@ -169,13 +169,14 @@ async fn requests_beyond_the_tenants_number_and_bytes_are_refused() {
     // More than is left comes once; then there is nothing for a while.
     let _ = whole(tenant.http(get(&format!("http://{at}/")))).await;
     assert_eq!(code(tenant.http(get(&format!("http://{at}/")))).await, Code::Quota);
+    assert!(tenant.usage().refused.contains(&(Refusal::Requests, 1)), "{:?}", tenant.usage());
     let mute = Limits { bytes_out_per_minute: 10, ..Limits::default() };
     let tenant = world.tenant(&[&at], Vec::new(), mute);
     let _ = whole(tenant.http(get(&format!("http://{at}/")))).await;
     assert_eq!(code(tenant.http(get(&format!("http://{at}/")))).await, Code::Quota);
-    assert!(
-        tenant.usage().bytes_out > 10 && tenant.usage().failed.iter().any(|(code, n)| *code == Code::Quota && *n > 0)
-    );
+    let usage = tenant.usage();
+    assert!(usage.bytes_out > 10, "{usage:?}");
+    assert!(usage.refused.iter().any(|(refusal, n)| *refusal == Refusal::Bytes && *n > 0), "{usage:?}");
 }
 
 #[tokio::test]

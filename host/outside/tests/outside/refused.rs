@@ -1,7 +1,7 @@
 //! What no rule lets out, and what a redirect takes with it.
 
 use outside::http::Request;
-use outside::{Code, Limits, OperatorRules, TenantRules};
+use outside::{Code, Limits, OperatorRules, Refusal, TenantRules};
 
 use crate::server::{Server, answer};
 use crate::world::{World, code, get, secret, whole, with_header};
@@ -28,6 +28,16 @@ async fn a_name_that_resolves_into_no_public_network_is_not_dialled() {
         assert_eq!(code(tenant.http(get(&url))).await, Code::EgressDenied, "{host}");
     }
     assert_eq!(server.seen.connections(), 0);
+    let refused = tenant.usage().refused;
+    for (refusal, count) in [
+        (Refusal::Address, 7),
+        (Refusal::Metadata, 1),
+        // 2130706433, 0x7f.1, 0177.0.0.1, 127.1
+        (Refusal::Spelling, 4),
+        (Refusal::TenantsList, 4),
+    ] {
+        assert!(refused.contains(&(refusal, count)), "{refusal:?} {count}: {refused:?}");
+    }
 }
 
 #[tokio::test]
@@ -43,6 +53,8 @@ async fn a_list_that_does_not_allow_a_target_is_named_before_anybody_looks_it_up
     assert_eq!(refusal("https://b.test.example/").await.message, expect);
     assert!(world.names.asked.lock().unwrap().is_empty());
     assert!(tenant.usage().failed.contains(&(Code::EgressDenied, 2)));
+    let named = |refusal| tenant.usage().refused.contains(&(refusal, 1));
+    assert!(named(Refusal::TenantsList) && named(Refusal::OperatorsList), "{:?}", tenant.usage().refused);
 }
 
 #[tokio::test]

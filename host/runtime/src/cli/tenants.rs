@@ -21,6 +21,9 @@ Examples:
   patchbay tenant quotas acme --guest-memory-mb 32      changes this one, leaves the others
   patchbay tenant quotas acme                           shows them
   patchbay tenant egress acme api.example.com:443       where its bots want to connect to, all of it
+  patchbay tenant egress acme                           shows it
+  patchbay tenant engines acme --file engines.toml      [speech.stt], [speech.tts], [chat]: its own, all of them
+  patchbay tenant engines acme --none                   it uses the host's again
   patchbay tenant list --json";
 
 #[derive(Debug, Subcommand)]
@@ -51,17 +54,30 @@ pub enum TenantVerb {
         #[command(flatten)]
         quotas: QuotaArgs,
     },
-    /// Sets where its bots want to connect to, all of it; the operator's list has to allow it too.
+    /// Sets where its bots want to connect to, all of it; without any shows it. The operator's list has to allow it too.
     #[command(after_help = TENANT_EXAMPLES)]
     Egress {
         /// The tenant.
         #[arg(value_name = "T")]
         name: Name,
         /// `api.example.com:443`, `*.example.com:443`.
-        #[arg(value_name = "HOST:PORT", required_unless_present = "none")]
+        #[arg(value_name = "HOST:PORT")]
         hosts: Vec<String>,
         /// Nowhere.
         #[arg(long, conflicts_with = "hosts")]
+        none: bool,
+    },
+    /// Sets the engines by which its bots hear, speak and converse, all of them; without a file shows them.
+    #[command(after_help = TENANT_EXAMPLES)]
+    Engines {
+        /// The tenant.
+        #[arg(value_name = "T")]
+        name: Name,
+        /// TOML as in tenant.toml, or JSON; `-` is stdin. What it leaves out is the host's.
+        #[arg(long, value_name = "F")]
+        file: Option<PathBuf>,
+        /// Those of the host.
+        #[arg(long, conflicts_with = "file")]
         none: bool,
     },
     /// With its plugins, routes, secrets and tokens.

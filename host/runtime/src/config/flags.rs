@@ -63,6 +63,7 @@ pub fn from_flags(args: &ServeArgs) -> Result<Config, Problems> {
         outbound: None,
     });
     who_is_called(&mut config, args);
+    config.egress.allow = args.egress.clone();
     config.rtp.ports = args.rtp_ports;
     config.rtp.advertised = args.advertised.as_ref().and_then(|advertised| advertised.host.parse().ok());
     config.rtp.localnet = local_networks();
@@ -106,4 +107,23 @@ fn who_is_called(config: &mut Config, args: &ServeArgs) {
 
 fn local_networks() -> Vec<Network> {
     LOCAL_NETWORKS.iter().filter_map(|network| network.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn bots_reach_what_egress_names_and_nothing_without_it() {
+        for hosts in [&["a.example:443", "*.b.example:8443"][..], &[]] {
+            let flags = hosts.iter().flat_map(|host| ["--egress", host]);
+            let parsed = Cli::try_parse_from(["patchbay", "serve"].into_iter().chain(flags)).unwrap();
+            let Command::Serve(args) = parsed.command else { panic!("{hosts:?}") };
+            let allowed = from_flags(&args).unwrap().egress.allow;
+            assert_eq!(allowed.iter().map(HostPattern::to_string).collect::<Vec<_>>(), hosts);
+        }
+    }
 }

@@ -170,12 +170,14 @@ fn tenant_ask(verb: &TenantVerb) -> Outcome<Ask> {
         TenantVerb::List => Ask::get(path(&["tenants"]), view::TENANTS),
         TenantVerb::Show { name } => Ask::get(of(name, &[]), view::TENANT),
         TenantVerb::Delete { name } => Ask::delete(of(name, &[]), format!("tenant {name} is gone, with all it owned")),
-        TenantVerb::Egress { name, hosts, none: _ } => {
-            let done = match hosts.as_slice() {
-                [] => format!("bots of {name} connect to nobody"),
-                hosts => format!("bots of {name} may connect to {}, where the operator allows it", hosts.join(", ")),
-            };
-            Ask::put(of(name, &["egress"]), json!({ "egress": hosts }), View::Done(done))
+        TenantVerb::Egress { name, hosts, none: false } if hosts.is_empty() => Ask::get(of(name, &[]), view::EGRESS),
+        TenantVerb::Egress { name, hosts, .. } => {
+            Ask::put(of(name, &["egress"]), json!({ "egress": hosts }), view::EGRESS)
+        }
+        TenantVerb::Engines { name, file: None, none: false } => Ask::get(of(name, &[]), view::ENGINES),
+        TenantVerb::Engines { name, file, .. } => {
+            let engines = file.as_deref().map_or(Ok(json!({})), super::pairs::engines)?;
+            Ask::put(of(name, &["engines"]), json!({ "engines": engines }), view::ENGINES)
         }
         TenantVerb::Create { .. } | TenantVerb::Quotas { .. } => return Err(several()),
     })
@@ -339,6 +341,9 @@ mod tests {
                 r#"PUT /v1/tenants/a/egress {"egress":["api.example.com:443","*.b.example:8443"]}"#,
             ),
             ("tenant egress a --none", r#"PUT /v1/tenants/a/egress {"egress":[]}"#),
+            ("tenant egress a", "GET /v1/tenants/a"),
+            ("tenant engines a", "GET /v1/tenants/a"),
+            ("tenant engines a --none", r#"PUT /v1/tenants/a/engines {"engines":{}}"#),
             (
                 "secret scope s --tenant a --host x.example:443 --header Authorization",
                 r#"PUT /v1/tenants/a/secrets/s {"header":"Authorization","hosts":["x.example:443"]}"#,
@@ -405,8 +410,9 @@ mod tests {
             "secret put s value --tenant a",
             "secret put s --tenant a --host x.example:443",
             "secret scope s --tenant a --header X",
-            "tenant egress a",
             "tenant egress a x.example:443 --none",
+            "tenant engines a --file f --none",
+            "tenant engines a f",
             "plugins --name p delete q",
         ] {
             let arguments = std::iter::once("patchbay").chain(line.split_whitespace());

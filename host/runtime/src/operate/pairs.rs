@@ -14,8 +14,8 @@ use super::{Failure, Outcome, show};
 use crate::cli::{QuotaArgs, Whose};
 use crate::said::{complain, say};
 
-/// What is read of a secret; the host takes less, and says so.
-const SECRET_BYTES_MAX: u64 = 1 << 20;
+/// What is read of a secret, or of engines; the host takes less, and says so.
+const TEXT_BYTES_MAX: u64 = 1 << 20;
 
 /// One after the other; those made before one that is refused stay.
 pub fn create_tenants(client: &Client, names: &[Name], quotas: &QuotaArgs, as_json: bool) -> Outcome<()> {
@@ -120,9 +120,7 @@ fn role(plugin: &Value, version: &Value) -> String {
 /// From a file, from stdin, or asked for without being shown. One line end after it is not part of it.
 pub fn secret_value(file: Option<&Path>, name: &Name) -> Outcome<String> {
     let read = match file {
-        Some(path) => fs::File::open(path)
-            .and_then(bounded_text)
-            .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?,
+        Some(path) => file_text(path)?,
         None if io::stdin().is_terminal() => {
             let typed = rpassword::prompt_password(format!("value of {name}: "));
             typed.map_err(|error| Failure::Failed(format!("the terminal: {error}")))?
@@ -133,9 +131,32 @@ pub fn secret_value(file: Option<&Path>, name: &Name) -> Outcome<String> {
     Ok(value.to_owned())
 }
 
+/// TOML or JSON, of a file or with `-` from stdin. What it means is for the host to say; it may hold a key that does not belong there, so
+/// it is never repeated.
+pub fn engines(file: &Path) -> Outcome<Value> {
+    let text = match file.as_os_str().as_encoded_bytes() {
+        b"-" => bounded_text(io::stdin().lock()).map_err(|error| Failure::Usage(format!("stdin: {error}")))?,
+        _ => file_text(file)?,
+    };
+    // No TOML begins so.
+    let read = match text.trim_start().starts_with('{') {
+        true => serde_json::from_str(&text).map_err(|error| format!("line {}: not JSON", error.line())),
+        false => toml::from_str(&text).map_err(|error: toml::de::Error| {
+            let before = &text[..error.span().map_or(0, |span| text.floor_char_boundary(span.start))];
+            format!("line {}: {}", before.lines().count().max(1), error.message())
+        }),
+    };
+    read.map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))
+}
+
+fn file_text(path: &Path) -> Outcome<String> {
+    let read = fs::File::open(path).and_then(bounded_text);
+    read.map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
+}
+
 fn bounded_text(from: impl Read) -> io::Result<String> {
     let mut text = String::new();
-    from.take(SECRET_BYTES_MAX).read_to_string(&mut text)?;
+    from.take(TEXT_BYTES_MAX).read_to_string(&mut text)?;
     Ok(text)
 }
 

@@ -79,10 +79,41 @@ pub const TENANT: View = View::Record(&[
             used => format!("{} of {quota}", bytes(used)),
         }
     }),
+    Column::new("keys", |tenant, _| text(&tenant["usage"]["kept"]["keys"])),
     Column::new("egress", |tenant, _| list(&tenant["egress"])),
     Column::new("plugins", |tenant, _| text(&tenant["usage"]["plugins"])),
     Column::new("routes", |tenant, _| text(&tenant["usage"]["routes"])),
 ]);
+
+pub const EGRESS: View = View::Text(|tenant, _| {
+    let (name, hosts) = (text(&tenant["name"]), list(&tenant["egress"]));
+    table::plain(&match hosts.as_str() {
+        "" => format!("bots of {name} connect to nobody"),
+        hosts => format!("bots of {name} may connect to {hosts}, where the operator allows it"),
+    })
+});
+
+/// A tenant's own.
+pub const ENGINES: View = View::Text(|tenant, now_ms| {
+    let own = [("/speech/stt", "hears"), ("/speech/tts", "speaks"), ("/chat", "converses")];
+    let own = own.into_iter().filter_map(|(path, does)| {
+        let mut engine = tenant["engines"].pointer(path).filter(|engine| engine.is_object())?.clone();
+        engine["does"] = does.into();
+        Some(engine)
+    });
+    let own: Vec<Value> = own.collect();
+    match own.is_empty() {
+        true => table::plain(&format!("{} has no engines of its own: its bots use the host's", text(&tenant["name"]))),
+        false => table::rows(ENGINE_COLUMNS, &own, now_ms),
+    }
+});
+
+const ENGINE_COLUMNS: &[Column] = &[
+    Column::new("ENGINE", |engine, _| text(&engine["does"])),
+    Column::new("URL", |engine, _| text(&engine["url"])).cut(),
+    Column::new("MODEL", |engine, _| text(&engine["model"])).cut(),
+    Column::new("KEY", |engine, _| text(&engine["api_key"])),
+];
 
 pub const TOKENS: View = View::Rows(
     &[
@@ -305,12 +336,12 @@ fn pairs(object: &Value) -> String {
     pairs.collect::<Vec<_>>().join(", ")
 }
 
-/// A string as it is, nothing as nothing, whatever else as JSON.
 /// Texts in a row.
 fn list(value: &Value) -> String {
     value.as_array().map(|items| items.iter().map(text).collect::<Vec<_>>().join(", ")).unwrap_or_default()
 }
 
+/// A string as it is, nothing as nothing, whatever else as JSON.
 pub fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -353,7 +384,7 @@ mod tests {
         );
         assert_eq!(shown(TENANTS, json!([])), "no tenants: `patchbay tenant create T`");
         let mut one = acme.clone();
-        one["usage"] = json!({"storage_bytes": 1024, "plugins": 1, "routes": 2});
+        one["usage"] = json!({"storage_bytes": 1024, "plugins": 1, "routes": 2, "kept": {"keys": 3, "bytes": 210}});
         assert_eq!(
             shown(TENANT, one),
             "tenant            acme\n\
@@ -365,6 +396,7 @@ mod tests {
              guest memory      16 MiB\n\
              playout           60000 ms\n\
              storage           1.0 KiB of 256.0 MiB\n\
+             keys              3\n\
              plugins           1\n\
              routes            2"
         );
@@ -376,6 +408,24 @@ mod tests {
              5f0c1a2b3c4d  deploy acme  1 min ago  -     -        ci"
         );
         assert_eq!(shown(View::Text(who), token), "token 5f0c1a2b3c4d (ci): deploy acme");
+    }
+
+    #[test]
+    fn what_a_tenant_reaches_and_converses_with() {
+        let mut acme = json!({"name": "acme", "egress": []});
+        assert_eq!(shown(EGRESS, acme.clone()), "bots of acme connect to nobody");
+        assert_eq!(shown(ENGINES, acme.clone()), "acme has no engines of its own: its bots use the host's");
+        acme["egress"] = json!(["a.example:443", "*.b.example:443"]);
+        let told = "bots of acme may connect to a.example:443, *.b.example:443, where the operator allows it";
+        assert_eq!(shown(EGRESS, acme.clone()), told);
+        acme["engines"] = json!({"speech": {"tts": {"url": "https://a.example/v1", "model": "piper"}},
+            "chat": {"url": "https://b.example/v1", "model": "m", "api_key": "openai"}});
+        assert_eq!(
+            shown(ENGINES, acme),
+            "ENGINE     URL                   MODEL  KEY\n\
+             speaks     https://a.example/v1  piper  -\n\
+             converses  https://b.example/v1  m      openai"
+        );
     }
 
     #[test]
@@ -430,7 +480,10 @@ mod tests {
 
     #[test]
     fn an_answer_without_what_was_expected_is_shown_all_the_same() {
-        for view in [TENANTS, TENANT, TOKENS, ROUTES, SECRETS, PLUGINS, VERSIONS, CALLS, CALL, AUDIT, ROUTE_TEST] {
+        for view in [
+            TENANTS, TENANT, EGRESS, ENGINES, TOKENS, ROUTES, SECRETS, PLUGINS, VERSIONS, CALLS, CALL, AUDIT,
+            ROUTE_TEST,
+        ] {
             for answer in [json!(null), json!([null, 3, {}]), json!({"name": [], "quotas": "x"}), json!("text")] {
                 view.shown(&answer, NOW);
             }

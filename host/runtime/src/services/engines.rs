@@ -11,7 +11,9 @@ use std::time::Duration;
 use outside::{Limits, OperatorRules, Outside, Private, Secret, Tenant, TenantRules};
 use speech::{ByUtterance, LanguageModel, OpenAiChat, OpenAiSpeech, Realtime, SpeechToText, TextToSpeech, Wire};
 
+use super::metered::Metered;
 use crate::config;
+use crate::observe::Metrics;
 
 /// Of one tenant. A clone is the same.
 #[derive(Clone, Default)]
@@ -39,6 +41,17 @@ impl Engines {
         });
         let speaks = config.speech.tts.clone().map(|tts| Arc::new(OpenAiSpeech::new(tts, Arc::clone(wire))) as _);
         let converses = config.chat.clone().map(|chat| Arc::new(OpenAiChat::new(chat, Arc::clone(wire))) as _);
+        Self { hears, speaks, converses }
+    }
+
+    /// The same, counted as this tenant's.
+    pub fn metered(self, metrics: &Metrics, tenant: &str) -> Self {
+        let hears = self.hears.map(|Hears { engine, end_of_turn_ms }| {
+            let engine = Arc::new(Metered::<dyn SpeechToText>::new(engine, "stt", metrics, tenant));
+            Hears { engine, end_of_turn_ms }
+        });
+        let speaks = self.speaks.map(|engine| Arc::new(Metered::new(engine, "tts", metrics, tenant)) as _);
+        let converses = self.converses.map(|engine| Arc::new(Metered::new(engine, "chat", metrics, tenant)) as _);
         Self { hears, speaks, converses }
     }
 
@@ -91,6 +104,7 @@ pub struct Directory {
     /// The way to the operator's engines, and to those of tenants.
     to_operators: Outside,
     to_tenants: Outside,
+    metrics: Metrics,
     of_tenants: Mutex<HashMap<String, Entry>>,
 }
 
@@ -104,15 +118,16 @@ struct Entry {
 
 impl Directory {
     /// `outside`: under the rules for what tenants' bots may reach.
-    pub fn new(host: config::Engines, host_secrets: Vec<Secret>, outside: &Outside) -> Self {
-        let to_operators = outside.beside(operator_rules(&host));
-        Self { host, host_secrets, to_operators, to_tenants: outside.clone(), of_tenants: Mutex::default() }
+    pub fn new(host: config::Engines, host_secrets: Vec<Secret>, outside: &Outside, metrics: &Metrics) -> Self {
+        let (to_operators, to_tenants) = (outside.beside(operator_rules(&host)), outside.clone());
+        let metrics = metrics.clone();
+        Self { host, host_secrets, to_operators, to_tenants, metrics, of_tenants: Mutex::default() }
     }
 
-    fn entry_of_host(&self) -> Entry {
+    fn entry_of_host(&self, tenant: &str) -> Entry {
         let rules = rules(&self.host, self.host_secrets.iter().map(copy).collect());
         let wire: Arc<dyn Wire> = Arc::new(self.to_operators.tenant(rules));
-        let host = Engines::of(&self.host, &wire);
+        let host = Engines::of(&self.host, &wire).metered(&self.metrics, tenant);
         Entry { engines: host.clone(), host, own: None }
     }
 
@@ -121,14 +136,14 @@ impl Directory {
         let mut of_tenants = self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner);
         match of_tenants.get(tenant) {
             Some(entry) => entry.engines.clone(),
-            None => of_tenants.entry(tenant.to_owned()).or_insert_with(|| self.entry_of_host()).engines.clone(),
+            None => of_tenants.entry(tenant.to_owned()).or_insert_with(|| self.entry_of_host(tenant)).engines.clone(),
         }
     }
 
     /// A tenant's own engines from now on, and what they may be shown.
     pub fn set(&self, tenant: &str, config: config::Engines, secrets: Vec<Secret>) {
         let mut of_tenants = self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = of_tenants.entry(tenant.to_owned()).or_insert_with(|| self.entry_of_host());
+        let entry = of_tenants.entry(tenant.to_owned()).or_insert_with(|| self.entry_of_host(tenant));
         if config.is_empty() {
             entry.engines = entry.host.clone();
             entry.own = None;
@@ -142,7 +157,7 @@ impl Directory {
         }
         let way = self.to_tenants.tenant(rules);
         let wire: Arc<dyn Wire> = Arc::new(way.clone());
-        entry.engines = Engines::of(&config, &wire).or(entry.host.clone());
+        entry.engines = Engines::of(&config, &wire).metered(&self.metrics, tenant).or(entry.host.clone());
         entry.own = Some((config, way));
     }
 
@@ -163,7 +178,7 @@ impl Directory {
         let runtime = tokio::runtime::Handle::current();
         let tls = outside::tls::client_config(false, Vec::new()).expect("no certificates");
         let outside = Outside::new(OperatorRules::default(), Arc::new(NoNames), tls, runtime);
-        let directory = Self::new(config::Engines::default(), Vec::new(), &outside);
+        let directory = Self::new(config::Engines::default(), Vec::new(), &outside, &Metrics::default());
         let entry = Entry { engines: engines.clone(), host: engines, own: None };
         directory.of_tenants.lock().expect("no panic").insert("acme".to_owned(), entry);
         Arc::new(directory)
@@ -210,9 +225,11 @@ mod tests {
         serde_json::from_value(json!({ "chat": { "url": url, "model": "m" } })).unwrap()
     }
 
-    fn outside(rules: OperatorRules) -> Outside {
+    /// `rules`: for what tenants reach.
+    fn directory(host: config::Engines, rules: OperatorRules) -> Directory {
         let tls = outside::tls::client_config(false, Vec::new()).unwrap();
-        Outside::new(rules, Arc::new(NoNames), tls, tokio::runtime::Handle::current())
+        let outside = Outside::new(rules, Arc::new(NoNames), tls, tokio::runtime::Handle::current());
+        Directory::new(host, Vec::new(), &outside, &Metrics::default())
     }
 
     async fn asked(directory: &Directory, tenant: &str) -> Fault {
@@ -226,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn the_operators_engine_is_reached_where_it_is_and_opens_nothing_to_tenants() {
         let (url, other) = (endpoint(404), endpoint(404));
-        let directory = Directory::new(chat(&url), Vec::new(), &outside(OperatorRules::default()));
+        let directory = directory(chat(&url), OperatorRules::default());
         assert_eq!(asked(&directory, "acme").await.code, Code::Engine, "it answers");
         for url in [url, other] {
             directory.set("acme", chat(&url), Vec::new());
@@ -239,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn a_tenants_own_engine_goes_before_the_hosts_until_it_is_taken_away() {
         let (hosts, own) = (endpoint(404), endpoint(503));
-        let directory = Directory::new(chat(&hosts), Vec::new(), &outside(operator_rules(&chat(&own))));
+        let directory = directory(chat(&hosts), operator_rules(&chat(&own)));
         for (engines, status) in [(chat(&own), "503"), (config::Engines::default(), "404"), (chat(&own), "503")] {
             directory.set("acme", engines, Vec::new());
             let fault = asked(&directory, "acme").await;
@@ -251,7 +268,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_engine_that_is_named_again_keeps_its_connections() {
-        let directory = Directory::new(config::Engines::default(), Vec::new(), &outside(OperatorRules::default()));
+        let directory = directory(config::Engines::default(), OperatorRules::default());
         let config = chat("https://api.example.com/v1");
         directory.set("acme", config.clone(), Vec::new());
         let first = directory.of("acme").converses.unwrap();

@@ -6,6 +6,7 @@
 //! | store | the tenant's keys and values |
 //! | reach | which tenant may reach what, with which secrets |
 //! | engines | which engines a tenant's bots hear, speak and converse with |
+//! | metered | what those engines do, counted |
 //! | speech, chat | by those engines |
 //!
 //! A pair of interfaces has one service, which is named in [`host_services`]; a pair without one is refused as it is asked for.
@@ -13,6 +14,7 @@
 mod chat;
 mod engines;
 mod http;
+mod metered;
 mod outbound;
 mod reach;
 #[cfg(test)]
@@ -26,7 +28,7 @@ mod websocket;
 
 use std::sync::Arc;
 
-use ::store::Store;
+use ::store::Pairs;
 use plugin::{HostError, Pair, Request};
 use tokio::runtime::Handle;
 
@@ -38,11 +40,11 @@ use self::store::Keeper;
 use crate::bots::{Caller, Services};
 
 /// What this host offers. `store`: none on a host that keeps no tenants.
-pub fn host_services(reach: &Reach, store: Option<Arc<dyn Store>>, runtime: &Handle) -> Table {
+pub fn host_services(reach: &Reach, store: Option<Arc<dyn Pairs>>, runtime: &Handle) -> Table {
     let outbound: Arc<dyn Services> = Arc::new(Outbound::new(reach.clone(), runtime.clone()));
     Table(vec![
         (&[Pair::Http, Pair::WebSocket], outbound),
-        (&[Pair::Store], Arc::new(Keeper::new(store, runtime.clone()))),
+        (&[Pair::Store], Arc::new(Keeper::new(store, reach.clone(), runtime.clone()))),
         (&[Pair::Speech], Arc::new(Speech::new(reach.engines(), runtime.clone()))),
         (&[Pair::Chat], Arc::new(Chat::new(reach.engines(), runtime.clone()))),
     ])

@@ -1,4 +1,5 @@
-//! Which tenant may reach what outside, and with which secrets: the operator's list, and the tenant's own.
+//! Which tenant may reach what outside, and with which secrets: the operator's list, and the tenant's own. What it uses is told to
+//! /metrics.
 //!
 //! A tenant of the store has the list and the secrets that the store has. The tenants that only the operator's own routes name are the
 //! operator's: they may reach whatever the configuration allows, with its secrets.
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::Context;
 use outside::resolver::Dns;
 use outside::{Limits, OperatorRules, Outside, Pattern, Private, Secret, Tenant, TenantRules, Usage};
-use store::{Problem, Problems, Store};
+use store::{Kept, Problem, Problems, Store};
 use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
@@ -26,12 +27,15 @@ pub struct Reach {
     tenants: Arc<Mutex<BTreeMap<String, Reached>>>,
     of_operator: Arc<OfOperator>,
     engines: Arc<Directory>,
+    metrics: Metrics,
 }
 
 struct Reached {
     tenant: Tenant,
-    /// What /metrics has been told.
-    told: Usage,
+    /// What its bots keep in the store.
+    kept: Kept,
+    /// What /metrics has been told of both.
+    told: (Usage, Kept),
 }
 
 struct OfOperator {
@@ -42,7 +46,7 @@ struct OfOperator {
 
 impl Reach {
     /// Errors: a certificate or a secret that the configuration names cannot be read, or there is no DNS.
-    pub fn new(config: &Config, runtime: Handle) -> anyhow::Result<Self> {
+    pub fn new(config: &Config, runtime: Handle, metrics: &Metrics) -> anyhow::Result<Self> {
         let resolver = dns(&config.dns)?;
         let more = config.egress.ca.as_deref().map_or(Ok(Vec::new()), tls::read_certificates);
         let more = more.map_err(anyhow::Error::msg).context("egress.ca")?;
@@ -53,9 +57,9 @@ impl Reach {
             egress: config.egress.clone(),
             secrets: config.secrets.clone(),
         };
-        let engines = Directory::new(config.engines.clone(), of_operator.rules()?.secrets, &outside);
+        let engines = Directory::new(config.engines.clone(), of_operator.rules()?.secrets, &outside, metrics);
         let (of_operator, engines) = (Arc::new(of_operator), Arc::new(engines));
-        let reach = Self { outside, tenants: Arc::default(), of_operator, engines };
+        let reach = Self { outside, tenants: Arc::default(), of_operator, engines, metrics: metrics.clone() };
         for name in &reach.of_operator.tenants {
             reach.set(name, reach.of_operator.rules()?);
         }
@@ -81,9 +85,16 @@ impl Reach {
         }
     }
 
+    /// What a tenant's bots keep has changed.
+    pub fn keeps(&self, name: &str, kept: Kept) {
+        self.tenant(name);
+        self.tenants().entry(name.to_owned()).and_modify(|reached| reached.kept = kept);
+    }
+
     /// There is no such tenant in the store.
     pub fn forget(&self, name: &str) {
         self.engines.forget(name);
+        self.keeps(name, Kept::default());
         let is_operators = self.of_operator.tenants.contains(name);
         let rules = if is_operators { self.of_operator.rules() } else { Ok(TenantRules::default()) };
         self.set(
@@ -101,8 +112,8 @@ impl Reach {
             return (known.tenant.clone(), false);
         }
         let tenant = self.outside.tenant(rules());
-        let told = tenant.usage();
-        tenants.insert(name.to_owned(), Reached { tenant: tenant.clone(), told });
+        let (kept, told) = (Kept::default(), (tenant.usage(), Kept::default()));
+        tenants.insert(name.to_owned(), Reached { tenant: tenant.clone(), kept, told });
         (tenant, true)
     }
 
@@ -110,26 +121,36 @@ impl Reach {
         self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds to the counters what was used since the last time.
+    /// Where services count what a tenant uses of them.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Adds to the counters what was used since the last time. What a tenant has not used is not shown.
     pub fn count(&self, metrics: &Metrics) {
-        for (name, Reached { tenant, told }) in self.tenants().iter_mut() {
-            let now = tenant.usage();
-            let labels = [("tenant", name.as_str())];
-            for (series, help, before, after) in counters(told, &now) {
+        for (name, Reached { tenant, kept, told }) in self.tenants().iter_mut() {
+            let now = (tenant.usage(), *kept);
+            let add = |series, help, label: Option<(&str, &str)>, before: u64, after: u64| {
                 if after > 0 {
+                    let labels: Vec<_> = [Some(("tenant", name.as_str())), label].into_iter().flatten().collect();
                     metrics.counter(series, help, &labels).add(after.saturating_sub(before));
                 }
+            };
+            for (series, help, before, after) in counters(&told.0, &now.0) {
+                add(series, help, None, before, after);
+            }
+            for ((code, before), (_, after)) in told.0.failed.iter().zip(&now.0.failed) {
+                let help = "Requests and WebSockets of bots that failed, by the code that the bot was told.";
+                add("patchbay_outside_failures_total", help, Some(("code", code.as_str())), *before, *after);
+            }
+            for ((refusal, before), (_, after)) in told.0.refused.iter().zip(&now.0.refused) {
+                let help = "Those that a rule of egress or a bound let not out, by which.";
+                add("patchbay_outside_refused_total", help, Some(("by", refusal.as_str())), *before, *after);
             }
             for (series, help, before, after) in gauges(told, &now) {
                 if before != after {
-                    metrics.gauge(series, help, &labels).add(after as i64 - before as i64);
+                    metrics.gauge(series, help, &[("tenant", name)]).add(after as i64 - before as i64);
                 }
-            }
-            for ((code, before), (_, after)) in told.failed.iter().zip(&now.failed).filter(|(_, (_, after))| *after > 0)
-            {
-                let labels = [("tenant", name.as_str()), ("code", code.as_str())];
-                let help = "Requests and WebSockets of bots that failed.";
-                metrics.counter("patchbay_outside_failures_total", help, &labels).add(after.saturating_sub(*before));
             }
             *told = now;
         }
@@ -155,10 +176,23 @@ fn counters(told: &Usage, now: &Usage) -> [Series; 7] {
     ]
 }
 
-fn gauges(told: &Usage, now: &Usage) -> [Series; 2] {
+fn gauges((told, kept): &(Usage, Kept), (now, keeps): &(Usage, Kept)) -> [Series; 5] {
     [
         ("patchbay_outside_requests_open", "HTTP requests of bots under way.", told.requests_open, now.requests_open),
         ("patchbay_outside_websockets_open", "WebSockets of bots that are open.", told.sockets_open, now.sockets_open),
+        (
+            "patchbay_outside_connections_open",
+            "Connections of bots, idle ones included.",
+            told.connections_open,
+            now.connections_open,
+        ),
+        ("patchbay_store_keys", "Keys that a tenant's bots keep.", kept.keys, keeps.keys),
+        (
+            "patchbay_store_bytes",
+            "What those keys and their values count for in the storage quota.",
+            kept.bytes,
+            keeps.bytes,
+        ),
     ]
 }
 

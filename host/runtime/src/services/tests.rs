@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ::store::{By, Quotas, Settings, SqliteStore};
+use ::store::{By, Quotas, Settings, SqliteStore, Store};
 use outside::TenantRules;
 use plugin::{
     Event, HttpEvent, HttpRequest, Outcome, Pair, Pieces, SpeechRequest, StoreEvent, StoreRequest, WebSocketRequest,
@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::bots::TestCall;
 use crate::config::{Config, Egress, PrivateRange};
+use crate::observe::Metrics;
 
 /// Only a hang takes as long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -48,15 +49,22 @@ impl World {
             plain: true,
         };
         let config = Config { egress: Egress { private: vec![range], ..Egress::default() }, ..Config::default() };
-        let reach = Reach::new(&config, Handle::current()).unwrap();
+        let reach = Reach::new(&config, Handle::current(), &Metrics::default()).unwrap();
         reach.set("acme", rules_in(&*store, "acme").unwrap());
         let outbound = Arc::new(Outbound::new(reach.clone(), Handle::current()));
-        let keeper = Keeper::new(Some(Arc::clone(&store) as Arc<dyn Store>), Handle::current());
+        let keeper = Keeper::new(Some(Arc::clone(&store) as Arc<dyn Pairs>), reach.clone(), Handle::current());
         let services = Table(vec![
             (&[Pair::Http, Pair::WebSocket], Arc::clone(&outbound) as Arc<dyn Services>),
             (&[Pair::Store], Arc::new(keeper)),
         ]);
         Self { services, outbound, reach, store, folder }
+    }
+
+    /// What /metrics would say.
+    fn page(&self) -> String {
+        let metrics = self.reach.metrics();
+        self.reach.count(metrics);
+        metrics.render()
     }
 }
 
@@ -141,13 +149,14 @@ async fn a_request_is_answered_where_it_may_go_and_refused_elsewhere_by_the_name
     let (_, message) = refused(&mut call, "https://example.com/").await;
     assert!(message.contains("the operator's egress list"), "{message}");
 
-    let metrics = crate::observe::Metrics::default();
-    world.reach.count(&metrics);
-    let page = metrics.render();
+    let page = world.page();
     for line in [
         "patchbay_outside_requests_total{tenant=\"acme\"} 3",
         "patchbay_outside_failures_total{tenant=\"acme\",code=\"egress-denied\"} 2",
         "patchbay_outside_failures_total{tenant=\"stranger\",code=\"egress-denied\"} 1",
+        "patchbay_outside_refused_total{tenant=\"acme\",by=\"tenants-list\"} 1",
+        "patchbay_outside_refused_total{tenant=\"acme\",by=\"operators-list\"} 1",
+        "patchbay_outside_refused_total{tenant=\"stranger\",by=\"tenants-list\"} 1",
         "patchbay_outside_connections_total{tenant=\"acme\"} 1",
     ] {
         assert!(page.contains(line), "{line}\n{page}");
@@ -179,6 +188,10 @@ async fn what_is_cancelled_or_whose_call_has_ended_is_given_up() {
     assert!(call.proceed(&world.services, socket, WebSocketRequest::Text("x".into())).is_err());
     call.begin(&world.services, get(format!("http://{address}/"))).unwrap();
     let (one, other) = (accepted().await, accepted().await);
+    for (what, open) in [("connections", 2), ("requests", 1), ("websockets", 1)] {
+        let line = format!("patchbay_outside_{what}_open{{tenant=\"acme\"}} {open}\n");
+        until(&line, || world.page().contains(&line)).await;
+    }
     call.close(&world.services);
     closed(one).await;
     closed(other).await;
@@ -212,9 +225,14 @@ async fn what_a_bot_keeps_is_there_for_its_tenants_next_call_in_the_order_in_whi
     let list = StoreRequest::List { prefix: String::new(), after: String::new() };
     call.begin(&world.services, Request::Store(list)).unwrap();
     assert_eq!(next(&mut call).await.1, Outcome::Store(StoreEvent::Keys(vec!["k".into()])));
+    // One byte of key, four of its value, 64 for the pair.
+    for line in ["patchbay_store_keys{tenant=\"acme\"} 1", "patchbay_store_bytes{tenant=\"acme\"} 69"] {
+        assert!(world.page().contains(line), "{line}\n{}", world.page());
+    }
     call.begin(&world.services, Request::Store(StoreRequest::Delete { key: "k".into() })).unwrap();
     assert_eq!(next(&mut call).await.1, Outcome::Store(StoreEvent::Stored));
     assert_eq!(world.store.value("acme", "k", 1).unwrap(), None);
+    assert!(world.page().contains("patchbay_store_keys{tenant=\"acme\"} 0"), "{}", world.page());
 }
 
 #[tokio::test]
@@ -231,11 +249,19 @@ async fn the_storage_quota_is_told_and_so_is_a_tenant_that_is_not_kept() {
             other => panic!("{other:?}"),
         }
     }
+    let page = world.page();
+    for line in [
+        "patchbay_store_requests_total{tenant=\"acme\"} 1",
+        "patchbay_store_failures_total{tenant=\"acme\",code=\"quota\"} 1",
+        "patchbay_store_failures_total{tenant=\"nobody\",code=\"unavailable\"} 1",
+    ] {
+        assert!(page.contains(line), "{line}\n{page}");
+    }
 }
 
 #[tokio::test]
 async fn what_this_host_does_not_offer_is_refused_at_once() {
-    let reach = Reach::new(&Config::default(), Handle::current()).unwrap();
+    let reach = Reach::new(&Config::default(), Handle::current(), &Metrics::default()).unwrap();
     let services = host_services(&reach, None, &Handle::current());
     let call = TestCall::new("acme", "{}");
     let get = Request::Store(StoreRequest::Get { key: "k".into() });

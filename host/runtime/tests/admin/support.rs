@@ -92,7 +92,8 @@ impl Drop for Host {
 fn hosting(store: Arc<dyn Store>) -> (Hosting, Arc<Shared>) {
     let engine = plugin::Engine::new(plugin::Limits::default()).unwrap();
     let builds = Builds::new(&engine, None).unwrap();
-    let reach = Reach::new(&Config::default(), tokio::runtime::Handle::current()).unwrap();
+    let metrics = Metrics::default();
+    let reach = Reach::new(&Config::default(), tokio::runtime::Handle::current(), &metrics).unwrap();
     let shared = Arc::new(Shared::new(builds, reach, Picture::new(Config::default()), COMPONENT_BYTES_MAX, Vec::new()));
     let mut follower = Follower::new(Arc::clone(&store), Arc::clone(&shared));
     follower.read_all().unwrap();

@@ -18,6 +18,8 @@ fn wrong_usage_ends_with_64_and_help_with_0() {
         &["serve", "--tls-cert", "only-half.pem"],
         &["serve", "--config", "/nowhere/patchbay.toml"],
         &["serve", "--config", "a.toml", "--drain-seconds", "3"],
+        &["serve", "--config", "a.toml", "--egress", "a.example:443"],
+        &["serve", "--egress", "a.example"],
         &["serve", "--admin", "0.0.0.0:8080"],
         &["serve", "--bots", "/nowhere/bots"],
         &["call", "sip:a@b", "--digits", "12x"],

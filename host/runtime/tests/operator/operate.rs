@@ -352,6 +352,39 @@ fn several_tenants_are_made_by_one_command() {
 }
 
 #[test]
+fn engines_come_of_a_file_or_stdin_and_what_cannot_be_read_is_not_sent() {
+    let desk = Desk::new("engines");
+    let set = r#"{"engines":{"chat":{"model":"m","url":"https://e.example/v1"}},"name":"a"}"#;
+    let host = Scripted::start(&[answer("200 OK", set), answer("200 OK", set)].each_ref().map(String::as_str));
+    let rest = format!("--url {} --token-file token", host.url());
+    std::fs::write(desk.file("toml"), "[chat]\nurl = \"https://e.example/v1\"\nmodel = \"m\"\n").unwrap();
+    std::fs::write(desk.file("json"), r#" {"chat": {"url": "https://e.example/v1", "model": "m"}}"#).unwrap();
+    let told = "ENGINE     URL                   MODEL  KEY\nconverses  https://e.example/v1  m      -\n";
+    let said = desk.run(&format!("tenant engines a --file toml {rest}"));
+    assert_eq!((said.code, said.stdout.as_str()), (Some(0), told), "{}", said.stderr);
+    let mut command = desk.command(&format!("tenant engines a --file - --json {rest}"));
+    let said = Said::of(command.stdin(std::fs::File::open(desk.file("json")).unwrap()).output().unwrap());
+    assert_eq!((said.code, said.stdout), (Some(0), format!("{set}\n")), "{}", said.stderr);
+    for _ in 0..2 {
+        let request = host.request();
+        assert!(request.starts_with("PUT /v1/tenants/a/engines "), "{request}");
+        assert!(request.ends_with(r#"{"engines":{"chat":{"model":"m","url":"https://e.example/v1"}}}"#), "{request}");
+    }
+    for (name, text, place) in [
+        ("t", "[chat]\nurl = sk-1234\n", "t: line 2: "),
+        ("j", "{\n\"url\": sk-1234}", "j: line 2: "),
+        ("gone", "", "gone: "),
+    ] {
+        if !text.is_empty() {
+            std::fs::write(desk.file(name), text).unwrap();
+        }
+        let said = desk.run(&format!("tenant engines a --file {name} {rest}"));
+        assert!(said.code == Some(64) && said.stderr.contains(place), "{name}: {:?} {}", said.code, said.stderr);
+        assert!(!said.stderr.contains("sk-1234"), "{}", said.stderr);
+    }
+}
+
+#[test]
 fn a_component_that_is_refused_by_its_size_is_not_sent() {
     let desk = Desk::new("large");
     std::fs::write(desk.file("large.wasm"), vec![b'x'; 8 << 20]).unwrap();

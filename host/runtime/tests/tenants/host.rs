@@ -107,9 +107,18 @@ impl Host {
         if !keys.is_empty() {
             command.args(["--digits", keys]);
         }
+        self.calling_by(&mut command, called, seconds)
+    }
+
+    fn calling_by(&self, command: &mut Command, called: &str, seconds: f64) -> Calling {
         command.arg(self.uri(called)).args(["--duration", &seconds.to_string()]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Calling(Some(child))
+    }
+
+    /// The same, that speaks with this sound.
+    pub fn playing(&self, called: &str, seconds: f64, sound: &str) -> Calling {
+        self.calling_by(self.command("call --json --play").arg(sound), called, seconds)
     }
 
     /// A call of a moment: what `patchbay call` reports.

@@ -2,6 +2,7 @@
 //! real calls.
 
 mod builds;
+mod engines;
 mod folders;
 mod host;
 mod life;

@@ -104,7 +104,7 @@ fn route(called: &str, steps: &[String]) -> String {
 }
 
 /// The notes of the last of so many calls, in the order of the steps.
-fn notes(host: &Host, calls: usize) -> Vec<String> {
+pub fn notes(host: &Host, calls: usize) -> Vec<String> {
     let summary = host.summaries(calls).remove(calls - 1);
     let note = |number: usize| {
         let (key, notes) = (number.to_string(), summary["notes"].as_array()?);
@@ -132,6 +132,31 @@ fn steps(at: &str) -> (Vec<String>, Vec<String>) {
     (first, second)
 }
 
+/// Of the steps above.
+fn check_what_is_counted(page: &str) {
+    for line in [
+        "patchbay_outside_requests_total{tenant=\"acme\"} 6",
+        "patchbay_outside_websockets_total{tenant=\"acme\"} 1",
+        "patchbay_outside_failures_total{tenant=\"acme\",code=\"egress-denied\"} 3",
+        // The redirect and the host that it does not name; the host that the operator does not.
+        "patchbay_outside_refused_total{tenant=\"acme\",by=\"tenants-list\"} 2",
+        "patchbay_outside_refused_total{tenant=\"acme\",by=\"operators-list\"} 1",
+        "patchbay_outside_connections_total{tenant=\"acme\"} 2",
+        "patchbay_store_requests_total{tenant=\"acme\"} 7",
+        "patchbay_store_failures_total{tenant=\"acme\",code=\"quota\"} 1",
+        "patchbay_store_keys{tenant=\"acme\"} 1",
+        // `greeting`, `two`, and 64 for the pair.
+        "patchbay_store_bytes{tenant=\"acme\"} 75",
+    ] {
+        assert!(page.contains(line), "{line}\n{page}");
+    }
+    for counted in ["patchbay_outside_bytes_in_total", "patchbay_outside_bytes_out_total"] {
+        let line = format!("{counted}{{tenant=\"acme\"}} ");
+        let bytes = page.lines().find_map(|shown| shown.strip_prefix(&line)?.parse::<u64>().ok());
+        assert!(bytes > Some(500), "{line}{bytes:?}\n{page}");
+    }
+}
+
 #[test]
 fn a_bot_reaches_what_both_lists_allow_with_a_secret_it_never_sees_and_keeps_what_its_quota_holds() {
     let server = Server::start();
@@ -151,7 +176,7 @@ fn a_bot_reaches_what_both_lists_allow_with_a_secret_it_never_sees_and_keeps_wha
     );
     fs::write(acme.join("tenant.toml"), tenant + &route("100", &first) + &route("200", &second)).unwrap();
 
-    let host = Host::start_in(folder);
+    let mut host = Host::start_in(folder);
     assert_eq!(host.calling("100", 30.0).report()["status"], 200);
     let told = notes(&host, 1);
     let expected = [
@@ -180,15 +205,12 @@ fn a_bot_reaches_what_both_lists_allow_with_a_secret_it_never_sees_and_keeps_wha
     assert!(told[2].starts_with("quota: "), "{told:?}");
 
     let page = host.metrics();
-    for line in [
-        "patchbay_outside_requests_total{tenant=\"acme\"} 6",
-        "patchbay_outside_websockets_total{tenant=\"acme\"} 1",
-        "patchbay_outside_failures_total{tenant=\"acme\",code=\"egress-denied\"} 3",
-    ] {
-        assert!(page.contains(line), "{line}\n{page}");
-    }
+    check_what_is_counted(&page);
     let shown =
         host.log() + &page + &host.done("audit --tenant acme --json") + &host.done("secret list --tenant acme --json");
     assert!(!shown.contains(SECRET), "{shown}");
+    // What is kept is known from the start.
+    host.kill_and_restart();
+    assert!(host.metrics().contains("patchbay_store_keys{tenant=\"acme\"} 1"), "{}", host.metrics());
     host.stop();
 }

@@ -151,15 +151,23 @@ pub fn usage(connection: &Connection, tenant: &str) -> Result<Usage> {
         storage_bytes: storage_bytes(connection, tenant)?,
         plugins: count(connection, "SELECT count(*) FROM plugins WHERE tenant = ?1", [tenant])?,
         routes: count(connection, "SELECT count(*) FROM routes WHERE tenant = ?1", [tenant])?,
+        kept: kept(connection, tenant)?,
     })
+}
+
+pub fn kept(connection: &Connection, tenant: &str) -> Result<Kept> {
+    let query = "SELECT pairs, pair_bytes FROM tenants WHERE name = ?1";
+    let kept = |row: &Row<'_>| Ok(Kept { keys: row.get(0)?, bytes: row.get(1)? });
+    let kept = connection.query_one(query, [tenant], kept).optional()?;
+    kept.ok_or_else(|| Error::not_found("tenant", tenant))
 }
 
 /// A component under two names of one tenant counts once.
 pub fn storage_bytes(connection: &Connection, tenant: &str) -> Result<u64> {
     let versions =
         "SELECT coalesce(sum(bytes), 0) FROM (SELECT DISTINCT digest, bytes FROM versions WHERE tenant = ?1)";
-    let pairs = count(connection, "SELECT pair_bytes FROM tenants WHERE name = ?1", [tenant])?;
-    Ok(count(connection, versions, [tenant])?.saturating_add(pairs))
+    let kept = kept(connection, tenant)?.bytes;
+    Ok(count(connection, versions, [tenant])?.saturating_add(kept))
 }
 
 /// None: it is so already.

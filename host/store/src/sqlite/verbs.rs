@@ -1,4 +1,4 @@
-//! The verbs of [`Store`], each one transaction.
+//! The verbs of [`Store`] and [`Pairs`], each one transaction.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::model::*;
 use crate::name::{Digest, Name};
 use crate::overlap::Overlap;
 use crate::plugin::{Activate, Plugin, RollBack, Version};
-use crate::store::{Changes, Store};
+use crate::store::{Changes, Pairs, Store};
 use crate::token::{Scope, Token, TokenText};
 
 impl Store for SqliteStore {
@@ -109,39 +109,6 @@ impl Store for SqliteStore {
 
     fn reveal_secret(&self, tenant: &str, name: &str) -> Result<SecretValue> {
         self.look(|connection| tenants::reveal_secret(connection, &self.key, tenant, name))
-    }
-
-    fn value(&self, tenant: &str, key: &str, now_ms: u64) -> Result<Option<Vec<u8>>> {
-        self.look(|connection| Ok(pairs::get(connection, tenant, key, now_ms)?.map(|found| found.value)))
-    }
-
-    fn put_value(&self, tenant: &str, key: &str, value: &[u8], expires_at_ms: Option<u64>, now_ms: u64) -> Result<()> {
-        let database_bytes_max = self.settings.database_bytes_max;
-        self.keep(|transaction| {
-            let pair = pairs::Pair { tenant, key, value, expires_at_ms };
-            pairs::put(transaction, &pair, now_ms, database_bytes_max)
-        })
-    }
-
-    fn swap_value(&self, tenant: &str, key: &str, expected: Option<&[u8]>, value: &[u8], now_ms: u64) -> Result<bool> {
-        let database_bytes_max = self.settings.database_bytes_max;
-        self.keep(|transaction| {
-            let found = pairs::get(transaction, tenant, key, now_ms)?;
-            if found.as_ref().map(|found| found.value.as_slice()) != expected {
-                return Ok(false);
-            }
-            let expires_at_ms = found.and_then(|found| found.expires_at_ms);
-            let pair = pairs::Pair { tenant, key, value, expires_at_ms };
-            pairs::put(transaction, &pair, now_ms, database_bytes_max).map(|()| true)
-        })
-    }
-
-    fn delete_value(&self, tenant: &str, key: &str) -> Result<()> {
-        self.keep(|transaction| pairs::delete(transaction, tenant, key))
-    }
-
-    fn keys(&self, tenant: &str, prefix: &str, after: &str, now_ms: u64) -> Result<Vec<String>> {
-        self.look(|connection| pairs::keys(connection, tenant, (prefix, after), now_ms))
     }
 
     fn create_token(&self, by: &By, scope: &Scope, label: &str) -> Result<(Token, TokenText)> {
@@ -299,6 +266,45 @@ impl Store for SqliteStore {
         let last = self.lock_sequence();
         let waited = self.changed.wait_timeout_while(last, at_most, |last| *last <= sequence);
         *waited.unwrap_or_else(std::sync::PoisonError::into_inner).0
+    }
+}
+
+impl Pairs for SqliteStore {
+    fn value(&self, tenant: &str, key: &str, now_ms: u64) -> Result<Option<Vec<u8>>> {
+        self.look(|connection| Ok(pairs::get(connection, tenant, key, now_ms)?.map(|found| found.value)))
+    }
+
+    fn put_value(&self, tenant: &str, key: &str, value: &[u8], expires_at_ms: Option<u64>, now_ms: u64) -> Result<()> {
+        let database_bytes_max = self.settings.database_bytes_max;
+        self.keep(|transaction| {
+            let pair = pairs::Pair { tenant, key, value, expires_at_ms };
+            pairs::put(transaction, &pair, now_ms, database_bytes_max)
+        })
+    }
+
+    fn swap_value(&self, tenant: &str, key: &str, expected: Option<&[u8]>, value: &[u8], now_ms: u64) -> Result<bool> {
+        let database_bytes_max = self.settings.database_bytes_max;
+        self.keep(|transaction| {
+            let found = pairs::get(transaction, tenant, key, now_ms)?;
+            if found.as_ref().map(|found| found.value.as_slice()) != expected {
+                return Ok(false);
+            }
+            let expires_at_ms = found.and_then(|found| found.expires_at_ms);
+            let pair = pairs::Pair { tenant, key, value, expires_at_ms };
+            pairs::put(transaction, &pair, now_ms, database_bytes_max).map(|()| true)
+        })
+    }
+
+    fn delete_value(&self, tenant: &str, key: &str) -> Result<()> {
+        self.keep(|transaction| pairs::delete(transaction, tenant, key))
+    }
+
+    fn keys(&self, tenant: &str, prefix: &str, after: &str, now_ms: u64) -> Result<Vec<String>> {
+        self.look(|connection| pairs::keys(connection, tenant, (prefix, after), now_ms))
+    }
+
+    fn kept(&self, tenant: &str) -> Result<Kept> {
+        self.look(|connection| tenants::kept(connection, tenant))
     }
 }
 

@@ -6,6 +6,7 @@
 //!     put KEY VALUE | get-key KEY | swap KEY FROM TO | list PREFIX
 //!     fill KEY BYTES               a value so long
 //!     talk URL TEXT                a WebSocket: what comes back on one text
+//!     listen | say TEXT | ask TEXT what the caller says, what became of the utterance, what the model answers
 
 use std::cell::RefCell;
 
@@ -19,9 +20,13 @@ wit_bindgen::generate!({
             import patchbay:bot/http@0.1.0;
             import patchbay:bot/websocket@0.1.0;
             import patchbay:bot/store@0.1.0;
+            import patchbay:bot/speech@0.1.0;
+            import patchbay:bot/chat@0.1.0;
             export patchbay:bot/http-handler@0.1.0;
             export patchbay:bot/websocket-handler@0.1.0;
             export patchbay:bot/store-handler@0.1.0;
+            export patchbay:bot/speech-handler@0.1.0;
+            export patchbay:bot/chat-handler@0.1.0;
         }
     ",
     path: "../../../wit/0.1.0",
@@ -29,11 +34,13 @@ wit_bindgen::generate!({
     generate_all,
 });
 
+use exports::patchbay::bot::chat_handler::{self, ChatEvent};
 use exports::patchbay::bot::http_handler::{self, HttpEvent};
+use exports::patchbay::bot::speech_handler::{self, SpeechEvent};
 use exports::patchbay::bot::store_handler::{self, StoreEvent};
 use exports::patchbay::bot::websocket_handler::{self, WebsocketEvent};
 use patchbay::bot::types::Error;
-use patchbay::bot::{http, store, websocket};
+use patchbay::bot::{chat, http, speech, store, websocket};
 
 thread_local! {
     static STEPS: RefCell<Steps> = RefCell::default();
@@ -111,6 +118,17 @@ fn begin(step: &str) -> Result<u64, Error> {
             websocket::send_text(id, then)?;
             Ok(id)
         }
+        "listen" => {
+            let (language, hint) = (String::new(), String::new());
+            speech::listen(&speech::ListenOptions { language, hint, end_of_turn_ms: 200, utterance_ms_max: 0 })
+        }
+        "say" => speech::say(rest, &speech::SayOptions { voice: String::new(), language: String::new() }),
+        "ask" => {
+            let (role, content) = (chat::Role::User, rest.to_owned());
+            let message = chat::Message { role, content, tool_calls: Vec::new(), tool_call_id: String::new() };
+            let (model, tools) = (String::new(), Vec::new());
+            chat::ask(&chat::Request { model, messages: vec![message], tools, tokens_max: 0, temperature: None })
+        }
         other => panic!("no step is called {other}"),
     }
 }
@@ -142,6 +160,31 @@ impl websocket_handler::Guest for Handlers {
                 end(&format!("{} {}", STEPS.with_borrow(|steps| steps.heard.clone()), goodbye.code));
             }
             WebsocketEvent::Failed(error) => end(&format!("{}: {}", error.code, error.message)),
+        }
+    }
+}
+
+impl speech_handler::Guest for Handlers {
+    fn on_speech(id: u64, event: SpeechEvent) {
+        match event {
+            SpeechEvent::Transcript(transcript) if transcript.final_ => {
+                speech::stop(id);
+                end(&transcript.text);
+            }
+            SpeechEvent::UtterancePlayed(played) => end(if played.to_the_end { "played" } else { "cut off" }),
+            SpeechEvent::Failed(error) => end(&format!("{}: {}", error.code, error.message)),
+            _ => {}
+        }
+    }
+}
+
+impl chat_handler::Guest for Handlers {
+    fn on_chat(_id: u64, event: ChatEvent) {
+        match event {
+            ChatEvent::Text(text) => STEPS.with_borrow_mut(|steps| steps.heard += &text),
+            ChatEvent::ToolCall(_) => {}
+            ChatEvent::Done(_) => end(&STEPS.with_borrow(|steps| steps.heard.clone())),
+            ChatEvent::Failed(error) => end(&format!("{}: {}", error.code, error.message)),
         }
     }
 }
