@@ -3,7 +3,7 @@
 import json
 import time
 
-# Some 40 s, in sentences.
+# Some 30 s, in sentences.
 STORY = (
     "Once there was a lighthouse on a small island, and its keeper lived there all alone. "
     "Every evening he climbed the stairs, lit the lamp, and looked out over the water. "
