@@ -16,9 +16,9 @@ const GREETING: Duration = Duration::from_secs(6);
 const ANSWER: Duration = Duration::from_secs(20);
 const AGENT: &str = "barge_in = \"off\"\nwait_ms = 60_000\nstill_there = []\n";
 /// The caller has nothing more to say after what fails.
-const BRIEF_AGENT: &str = "barge_in = \"off\"\nwait_ms = 12_000\nstill_there = []\n";
+const BRIEF_AGENT: &str = "barge_in = \"off\"\nstill_there = []\n";
 /// Waits to be asked for a story.
-const STORYTELLER: &str = "barge_in = \"now\"\ngreeting = \"\"\nwait_ms = 12_000\nstill_there = []\n";
+const STORYTELLER: &str = "barge_in = \"now\"\ngreeting = \"\"\nstill_there = []\n";
 /// Long after it began, and long before its end.
 const INTO_THE_STORY: Duration = Duration::from_secs(15);
 const REQUEST: &str = "Please connect me with the billing department.";
