@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use futures_util::StreamExt;
 use patchbay_tests::sound::{a_law, from_a_law};
 use serde_json::json;
-use speech::{ByUtterance, Heard, Listen, OpenAiSpeech, Realtime, Say, SpeechToText, SttConfig, Telling, TextToSpeech};
+use speech::{Heard, Listen, OpenAiSpeech, OpenAiTranscription, Say, SpeechToText, SttConfig, Telling, TextToSpeech};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -50,7 +50,7 @@ pub async fn transcript(engines: &Engines, sound: &[i16]) -> Result<String> {
     let spoken: Vec<i16> = frames.flat_map(|(_, frame)| frame.iter().copied()).collect();
     ensure!(!spoken.is_empty(), "nothing was heard");
     let utterances: Vec<Vec<i16>> = spoken.chunks(25 * 8000).map(<[i16]>::to_vec).collect();
-    let engine = ByUtterance::new(config(engines.url(), false, None)?, engines.wire()?);
+    let engine = OpenAiTranscription::new(config(engines.url(), false, None)?, engines.wire()?);
     Ok(understood(&engine, &utterances).await?.1.join(" "))
 }
 
@@ -111,12 +111,12 @@ async fn what_piper_says_over_a_law_whisper_understands_by_utterance_and_in_real
         utterances.push(sound);
     }
     for rate in [None, Some(16_000)] {
-        let engine = ByUtterance::new(config(engines.url(), false, rate)?, engines.wire()?);
+        let engine = OpenAiTranscription::new(config(engines.url(), false, rate)?, engines.wire()?);
         let (partial, texts) = understood(&engine, &utterances).await?;
         ensure!(partial == 0, "{partial} partial transcripts by utterance");
         ensure_keywords(&texts)?;
     }
-    let engine = Realtime::new(config(engines.realtime_url(), true, None)?, engines.wire()?);
+    let engine = OpenAiTranscription::new(config(engines.realtime_url(), true, None)?, engines.wire()?);
     let (partial, texts) = understood(&engine, &utterances).await?;
     ensure!(partial >= texts.len(), "{partial} partial transcripts in real time");
     ensure_keywords(&texts)
@@ -126,6 +126,6 @@ async fn what_piper_says_over_a_law_whisper_understands_by_utterance_and_in_real
 async fn an_engine_says_itself_why_it_does_not_do_it() -> Result<()> {
     let Some(engines) = Engines::start("refusing")? else { return Ok(()) };
     let fault = spoken(&engines, "", "pcm").await.expect_err("there is nothing to say").to_string();
-    ensure!(fault.starts_with("engine: ") && fault.ends_with("status 400: nothing to say"), "{fault}");
+    ensure!(fault.starts_with("engine: status 400 (") && fault.ends_with(": nothing to say)"), "{fault}");
     Ok(())
 }

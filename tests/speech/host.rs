@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::Receiver;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use patchbay_tests::repository;
 use patchbay_tests::running::{Running, run, until};
 use patchbay_tests::sound::{read_wav, silence, write_wav};
@@ -29,6 +30,8 @@ pub struct Called {
     pub heard: Vec<i16>,
     /// The bot's notes.
     pub notes: Value,
+    /// How often the caller cut the bot off.
+    pub barge_ins: u64,
 }
 
 impl Host {
@@ -56,7 +59,7 @@ impl Host {
         command.args(["serve", "--config"]).arg(&config);
         let (process, lines) = Running::start_read(command, &folder.join("host.log"))?;
         let mut host = Host { process, folder, address: String::new() };
-        host.await_ready(&lines).with_context(|| format!("the host does not start:\n{}", host.process.output()))?;
+        host.await_ready(&lines).with_context(|| format!("the host does not start:\n{}", host.log()))?;
         Ok(host)
     }
 
@@ -73,36 +76,50 @@ impl Host {
         }
     }
 
-    /// A call of the host's own client: says this after so long, and listens until the bot hangs up.
+    /// To each of these numbers a call, all at the same time; see [`Host::call`].
+    pub fn calls(&self, models: &[&str], says: &[(Duration, Vec<i16>)]) -> Result<Vec<Called>> {
+        thread::scope(|scope| {
+            let calls: Vec<_> = models.iter().map(|model| scope.spawn(move || self.call(model, says))).collect();
+            calls.into_iter().map(|call| call.join().map_err(|_| anyhow!("a caller panicked"))?).collect()
+        })
+    }
+
+    /// The only call to this number, of the host's own client: says this after so long, and listens until the bot hangs up.
     pub fn call(&self, model: &str, says: &[(Duration, Vec<i16>)]) -> Result<Called> {
-        let (play, record) = (self.folder.join("says.wav"), self.folder.join(format!("{model}.wav")));
+        let file = |of: &str| self.folder.join(format!("{model}{of}"));
+        let (play, record) = (file(".says.wav"), file(".wav"));
         let waits =
             |(pause, sound): &(Duration, Vec<i16>)| [silence(pause.as_millis() as usize), sound.clone()].concat();
         write_wav(&play, &says.iter().flat_map(waits).collect::<Vec<i16>>())?;
-        let before = self.summaries().len();
         let mut command = Command::new(built("PATCHBAY_BIN", "debug/patchbay")?);
         command.arg("call").arg(format!("sip:{model}@{};transport=tcp", self.address));
         command.arg("--play").arg(&play).arg("--record").arg(&record);
         command.args(["--json", "--duration", &CALL_SECONDS.to_string()]);
         let limit = Duration::from_secs(CALL_SECONDS + 30);
-        run(command, &self.folder.join(format!("{model}.log")), limit)?;
-        let summary = until(SUMMARY_WITHIN, || self.summaries().into_iter().nth(before))
-            .with_context(|| format!("no summary: {}", self.process.output()))?;
+        run(command, &file(".log"), limit)?;
+        let summary = until(SUMMARY_WITHIN, || self.summaries().into_iter().find(|summary| summary["called"] == model))
+            .with_context(|| format!("no summary: {}", self.log()))?;
         ensure!(summary["ended_by"] == "bot", "the bot hangs up: {summary}");
-        Ok(Called { heard: read_wav(&record)?, notes: notes(&summary["notes"]) })
+        let barge_ins = summary["bot"]["barge_ins"]["count"].as_u64().context("barge_ins")?;
+        Ok(Called { heard: read_wav(&record)?, notes: notes(&summary["notes"]), barge_ins })
     }
 
     fn summaries(&self) -> Vec<Value> {
-        let log = self.process.output();
+        let log = self.log();
         let lines = log.lines().filter_map(|line| line.split_once(" summary: "));
         lines.filter_map(|(_, summary)| serde_json::from_str(summary).ok()).collect()
+    }
+
+    /// So far: its own lines, and those of its bots.
+    pub fn log(&self) -> String {
+        self.process.output()
     }
 
     /// Errors: it does not drain, ends with an error, or a thread of it panicked.
     pub fn stop(mut self) -> Result<()> {
         self.process.signal(libc::SIGTERM);
         let status = self.process.wait(READY_WITHIN)?;
-        let log = self.process.output();
+        let log = self.log();
         ensure!(status.success() && !log.contains("panicked at"), "the host ended with {status}:\n{log}");
         Ok(())
     }

@@ -39,7 +39,7 @@ impl Answer {
         let mut answer = Answer { pieces, limits, waited: Duration::ZERO, quiet: Duration::ZERO, bytes_left, place };
         let status = match answer.piece().await? {
             Some(Piece::Head(status)) => status,
-            _ => return Err(Fault::protocol(format!("{}: an answer without a status", answer.place))),
+            _ => return Err(answer.fault(Code::Protocol, "an answer without a status")),
         };
         if (200..300).contains(&status) { Ok(answer) } else { Err(answer.refusal(status).await) }
     }
@@ -51,12 +51,12 @@ impl Answer {
                 Some(Piece::Body(bytes)) if bytes.is_empty() => {}
                 Some(Piece::Body(bytes)) => {
                     let Some(left) = self.bytes_left.checked_sub(bytes.len()) else {
-                        return Err(Fault::new(Code::TooLong, format!("{}: the answer does not end", self.place)));
+                        return Err(self.fault(Code::TooLong, "the answer does not end"));
                     };
                     self.bytes_left = left;
                     return Ok(Some(bytes));
                 }
-                Some(Piece::Head(_)) => return Err(Fault::protocol(format!("{}: a second status", self.place))),
+                Some(Piece::Head(_)) => return Err(self.fault(Code::Protocol, "a second status")),
                 None => return Ok(None),
             }
         }
@@ -76,8 +76,13 @@ impl Answer {
     }
 
     /// A fault in what the engine sent.
-    pub fn fault(&self, code: Code, what: &str) -> Fault {
-        Fault::new(code, format!("{}: {what}", self.place))
+    pub fn fault(&self, code: Code, what: impl Into<String>) -> Fault {
+        self.at(Fault::new(code, what))
+    }
+
+    /// With the place that the request went to.
+    pub fn at(&self, fault: Fault) -> Fault {
+        fault.privately(&self.place)
     }
 
     async fn piece(&mut self) -> Result<Option<Piece>, Fault> {
@@ -88,7 +93,7 @@ impl Answer {
         let waited = began.elapsed();
         self.waited += waited;
         self.quiet += waited;
-        came.map_err(|_| self.too_late(total_left < quiet_left))?.transpose()
+        came.map_err(|_| self.too_late(total_left < quiet_left))?.transpose().map_err(|fault| self.at(fault))
     }
 
     fn too_late(&self, is_total: bool) -> Fault {
@@ -96,17 +101,18 @@ impl Answer {
             true => (self.limits.total, "not done"),
             false => (self.limits.quiet, "nothing came"),
         };
-        Fault::new(Code::TimedOut, format!("{}: {what} within {} ms", self.place, limit.as_millis()))
+        self.fault(Code::TimedOut, format!("{what} within {} ms", limit.as_millis()))
     }
 
     /// What it says of 401 and 403 is not passed on: it speaks of the key.
     async fn refusal(&mut self, status: u16) -> Fault {
         self.bytes_left = REFUSAL_BYTES_MAX;
-        let said = match status {
-            401 | 403 => ": it does not take the key".to_owned(),
-            _ => self.whole().await.ok().and_then(|body| reason(&body)).map_or(String::new(), |why| format!(": {why}")),
+        let (told, said) = match status {
+            401 | 403 => (": it does not take the key", None),
+            _ => ("", self.whole().await.ok().and_then(|body| reason(&body))),
         };
-        Fault::new(Code::Engine, format!("{}: status {status}{said}", self.place))
+        let fault = Fault::new(Code::Engine, format!("status {status}{told}"));
+        self.at(fault.privately(&said.unwrap_or_default()))
     }
 }
 

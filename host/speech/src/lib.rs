@@ -30,7 +30,7 @@ pub use config::{ChatConfig, SoundFormat, SpeechConfig, SttConfig, TokensMaxKey,
 pub use fault::{Code, Fault};
 pub use resample::{RATES, Resampler, TELEPHONE_RATE};
 pub use stt::{
-    ByUtterance, HEARD_SAMPLES_MAX, Heard, Listen, Realtime, SpeechToText, Telling, Told, UTTERANCES_WAITING_MAX,
+    HEARD_SAMPLES_MAX, Heard, Listen, OpenAiTranscription, SpeechToText, Telling, Told, UTTERANCES_WAITING_MAX,
 };
 pub use tts::{OpenAiSpeech, Say, TEXT_BYTES_MAX, TextToSpeech, sound_ms_max};
 pub use wire::{Header, Messages, Piece, Pieces, Request, Wire};

@@ -94,20 +94,19 @@ fn owned(headers: Vec<Header>) -> Vec<(String, String)> {
 }
 
 impl From<outside::Error> for Fault {
-    /// Bots know fewer codes of engines than of requests of their own; the message keeps the rest.
+    /// Bots know fewer codes of engines than of requests of their own. What the network says names the engine.
     fn from(error: outside::Error) -> Fault {
         let (code, message) = match error.code {
-            outside::Code::TimedOut => (Code::TimedOut, error.message),
-            outside::Code::TooLong => (Code::TooLong, error.message),
-            outside::Code::Protocol => (Code::Protocol, error.message),
-            outside::Code::BadRequest => (Code::BadRequest, error.message),
-            outside::Code::Unreachable => (Code::Unreachable, error.message),
-            outside::Code::EgressDenied
-            | outside::Code::SecretDenied
-            | outside::Code::NotFound
-            | outside::Code::Tls
-            | outside::Code::Quota => (Code::Unreachable, error.to_string()),
+            outside::Code::TimedOut => (Code::TimedOut, "the engine does not answer in time"),
+            outside::Code::TooLong => (Code::TooLong, "the answer of the engine does not end"),
+            outside::Code::Protocol => (Code::Protocol, "the engine does not keep to the protocol"),
+            outside::Code::BadRequest => (Code::BadRequest, "the engine cannot be asked so"),
+            outside::Code::EgressDenied => (Code::Unreachable, "no egress rule allows the engine"),
+            outside::Code::SecretDenied => (Code::Unreachable, "the key may not go to the engine"),
+            outside::Code::Tls => (Code::Unreachable, "no TLS with the engine"),
+            outside::Code::Quota => (Code::Unreachable, "the tenant has too much under way with engines"),
+            outside::Code::NotFound | outside::Code::Unreachable => (Code::Unreachable, "the engine is not there"),
         };
-        Fault::new(code, message)
+        Fault::new(code, message).privately(&error.to_string())
     }
 }

@@ -125,13 +125,13 @@ async fn next_piece(reading: Reading) -> Result<Option<(Vec<i16>, Reading)>, Fau
     let Some((mut answer, mut spoken)) = reading else { return Ok(None) };
     let mut sound = Vec::new();
     while let Some(bytes) = answer.next().await? {
-        spoken.read(&bytes, &mut sound).map_err(|fault| answer.fault(fault.code, &fault.message))?;
+        spoken.read(&bytes, &mut sound).map_err(|fault| answer.at(fault))?;
         if !sound.is_empty() {
             answer.has_progressed();
             return Ok(Some((sound, Some((answer, spoken)))));
         }
     }
-    spoken.end(&mut sound).map_err(|fault| answer.fault(fault.code, &fault.message))?;
+    spoken.end(&mut sound).map_err(|fault| answer.at(fault))?;
     Ok(if sound.is_empty() { None } else { Some((sound, None)) })
 }
 

@@ -3,6 +3,18 @@
 import json
 import time
 
+# Some 30 s, in sentences.
+STORY = (
+    "Once there was a lighthouse on a small island, and its keeper lived there all alone. "
+    "Every evening he climbed the stairs, lit the lamp, and looked out over the water. "
+    "One winter the ice came early, and no boat could reach him for many weeks. "
+    "He read all of his books twice, and then he began to write one of his own. "
+    "It was about a fisherman who could talk with the birds and with the whales. "
+    "When spring came, the first boat brought him bread, candles and a letter from his sister. "
+    "He gave the captain his book, and the captain read it aloud in every harbour. "
+    "And in the end they all danced under a purple umbrella."
+)
+
 
 def answer(asked):
     """Server-sent events."""
@@ -27,8 +39,11 @@ def scripted(asked):
             yield event({"tool_calls": [{"index": 0, "function": {"arguments": part}}]})
         yield event({}, "tool_calls")
     else:
-        # An agent's tool puts a status line before it.
-        said = last["content"].splitlines()[-1] if last["role"] == "tool" else "You said: " + last["content"]
+        if last["role"] == "tool":
+            # An agent's tool puts a status line before it.
+            said = last["content"].splitlines()[-1]
+        else:
+            said = STORY if "story" in letters else "You said: " + last["content"]
         for word in said.split(" "):
             yield event({"content": word + " "})
         yield event({}, "stop")

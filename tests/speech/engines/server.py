@@ -89,6 +89,8 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(body)
         begun = False
         for rate, samples in self.engines.speak(asked["input"]):
+            if asked["model"] == "slow":
+                time.sleep(2)
             if not begun:
                 begun = True
                 self.begin("audio/" + asked["response_format"])

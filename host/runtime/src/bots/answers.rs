@@ -75,6 +75,12 @@ impl Answers {
         self.operations.lock().unlisten();
     }
 
+    /// A line in the host's log, within the call's span: what neither the bot nor its tenant is to read. It counts among the 50 a second of
+    /// the bot's own lines.
+    pub fn tell_operator(&self, message: &str) {
+        self.operations.look().tell_operator(message);
+    }
+
     /// Sound that waits in the queue, in ms.
     pub fn queued_ms(&self) -> u32 {
         self.operations.look().playout().queued_ms()

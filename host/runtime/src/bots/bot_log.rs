@@ -45,14 +45,20 @@ impl BotLog {
         Self { voice, generation, second_began: now, lines: 0, dropped: 0 }
     }
 
-    pub fn write(&mut self, clock: &WallClock, now: Instant, level: LogLevel, file: &str, line: u32, message: &str) {
+    /// Counts one more; false: it is one too many.
+    fn has_room(&mut self, now: Instant) -> bool {
         if now.saturating_duration_since(self.second_began) >= Duration::from_secs(1) {
             self.second_began = now;
             self.lines = 0;
         }
         self.lines += 1;
-        if self.lines > LINES_PER_SECOND_MAX {
-            self.dropped += 1;
+        let has_room = self.lines <= LINES_PER_SECOND_MAX;
+        self.dropped += u64::from(!has_room);
+        has_room
+    }
+
+    pub fn write(&mut self, clock: &WallClock, now: Instant, level: LogLevel, file: &str, line: u32, message: &str) {
+        if !self.has_room(now) {
             return;
         }
         let message = &one_line(cut(message));
@@ -84,6 +90,14 @@ impl BotLog {
     pub fn warn(&self, message: &str) {
         let _entered = self.voice.span.enter();
         tracing::warn!("the bot {message}");
+    }
+
+    /// What came of something that was done for the bot, for the operator alone. It counts as a line of the bot's, who asked for it.
+    pub fn tell_operator(&mut self, now: Instant, message: &str) {
+        if self.has_room(now) {
+            let _entered = self.voice.span.enter();
+            tracing::warn!("{}", one_line(cut(message)));
+        }
     }
 
     /// Lines over the limit, for the call's summary.
@@ -125,7 +139,8 @@ mod tests {
         assert_eq!(log.dropped(), 0);
         say(&mut log, start + Duration::from_millis(999), 3);
         assert_eq!(log.dropped(), 3);
-        say(&mut log, start + Duration::from_secs(1), 50);
-        assert_eq!(log.dropped(), 3);
+        say(&mut log, start + Duration::from_secs(1), 49);
+        (0..3).for_each(|_| log.tell_operator(start + Duration::from_secs(1), "an engine failed"));
+        assert_eq!(log.dropped(), 5, "what the bot's asking makes the host say is among them");
     }
 }

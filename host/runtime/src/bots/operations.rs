@@ -426,6 +426,10 @@ impl Operations {
         }
     }
 
+    pub fn tell_operator(&mut self, message: &str) {
+        self.log.tell_operator(self.now, message);
+    }
+
     fn refuse_if_over(&self) -> Result<(), HostError> {
         if self.is_over() { Err(refused("call-ended", "the call is over".to_owned())) } else { Ok(()) }
     }

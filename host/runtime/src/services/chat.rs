@@ -40,7 +40,13 @@ pub(super) fn no_engine(tenant: &str, section: &str) -> HostError {
     HostError { code: "no-engine", message }
 }
 
-pub(super) fn host_error(Fault { code, message }: Fault) -> HostError {
+/// What a bot is told of an engine that failed. Where the engine is, and what it says, is for the operator: in the host's log.
+pub(super) fn failed(fault: Fault, answers: &Answers) -> HostError {
+    answers.tell_operator(&format!("an engine failed: {fault}"));
+    host_error(fault)
+}
+
+fn host_error(Fault { code, message, .. }: Fault) -> HostError {
     HostError { code: code.as_str(), message }
 }
 
@@ -89,7 +95,7 @@ async fn hand_on(engine: &dyn LanguageModel, ask: Ask, id: u64, answers: &Answer
                 ChatEvent::ToolCall(ChatToolCall { id, name, arguments })
             }
             Ok(Chatted::Done(reason)) => ChatEvent::Done(reason),
-            Err(fault) => ChatEvent::Failed(host_error(fault)),
+            Err(fault) => ChatEvent::Failed(failed(fault, answers)),
         };
         answers.give(id, Outcome::Chat(event)).await;
     }
@@ -175,14 +181,36 @@ mod tests {
         }
     }
 
+    /// What is logged on this thread while it lives.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[tokio::test]
-    async fn an_endpoint_that_fails_is_told_of_by_its_code() {
+    async fn an_endpoint_that_fails_is_told_of_by_its_code_and_where_it_is_to_the_operator_alone() {
+        let log = Log::default();
+        let (writer, line) = (log.clone(), "engine failed: protocol: no event (http://10.0.0.7:8000/v1: rubbish)");
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let _logged = tracing::subscriber::set_default(subscriber);
         let (chat, mut call, mut asked) = scene();
         let id = call.begin(&chat, question("")).unwrap();
         let (_, answer) = next(&mut asked).await;
-        answer.send(Err(Fault::new(Code::Protocol, "no event"))).unwrap();
+        let private = "http://10.0.0.7:8000/v1: rubbish".to_owned();
+        answer.send(Err(Fault { private, ..Fault::new(Code::Protocol, "no event") })).unwrap();
         let error = HostError { code: "protocol", message: "no event".into() };
         assert_eq!(outcome(&mut call).await, (id, Outcome::Chat(ChatEvent::Failed(error))));
+        let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(logged.contains(line), "{logged}");
     }
 
     #[tokio::test]

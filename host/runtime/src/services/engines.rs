@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outside::{Limits, OperatorRules, Outside, Private, Secret, Tenant, TenantRules};
-use speech::{ByUtterance, LanguageModel, OpenAiChat, OpenAiSpeech, Realtime, SpeechToText, TextToSpeech, Wire};
+use speech::{LanguageModel, OpenAiChat, OpenAiSpeech, OpenAiTranscription, SpeechToText, TextToSpeech, Wire};
 
 use super::metered::Metered;
 use crate::config;
@@ -34,10 +34,7 @@ impl Engines {
     pub fn of(config: &config::Engines, wire: &Arc<dyn Wire>) -> Self {
         let hears = config.speech.stt.clone().map(|stt| Hears {
             end_of_turn_ms: stt.end_of_turn_ms,
-            engine: match stt.realtime {
-                true => Arc::new(Realtime::new(stt, Arc::clone(wire))),
-                false => Arc::new(ByUtterance::new(stt, Arc::clone(wire))),
-            },
+            engine: Arc::new(OpenAiTranscription::new(stt, Arc::clone(wire))),
         });
         let speaks = config.speech.tts.clone().map(|tts| Arc::new(OpenAiSpeech::new(tts, Arc::clone(wire))) as _);
         let converses = config.chat.clone().map(|chat| Arc::new(OpenAiChat::new(chat, Arc::clone(wire))) as _);
@@ -248,7 +245,7 @@ mod tests {
         for url in [url, other] {
             directory.set("acme", chat(&url), Vec::new());
             let fault = asked(&directory, "acme").await;
-            assert!(fault.code == Code::Unreachable && fault.message.contains("egress-denied"), "{fault}");
+            assert!(fault.code == Code::Unreachable && fault.private.contains("egress-denied"), "{fault}");
         }
         assert_eq!(asked(&directory, "bravo").await.code, Code::Engine, "another tenant has the host's");
     }

@@ -89,9 +89,9 @@ impl Assembly {
             return Err(Fault::protocol("an answer that ends without a reason"));
         }
         let chunk: Chunk = serde_json::from_slice(event)
-            .map_err(|error| Fault::protocol(format!("no piece of an answer: {error}")))?;
+            .map_err(|error| Fault::protocol("no piece of an answer").privately(&error.to_string()))?;
         if let Some(said) = chunk.error {
-            return Err(Fault::new(Code::Engine, said.line()));
+            return Err(Fault::new(Code::Engine, "it says that it cannot").privately(&said.line()));
         }
         // One answer was asked for.
         let choices = chunk.choices.unwrap_or_default();

@@ -175,7 +175,7 @@ impl Reading {
         let mut events = Vec::new();
         let pushed = self.events.push(bytes, &mut events);
         for event in &events {
-            let came = self.assembly.read(event).map_err(|fault| self.answer.fault(fault.code, &fault.message))?;
+            let came = self.assembly.read(event).map_err(|fault| self.answer.at(fault))?;
             if !matches!(came, Came::Nothing) {
                 self.answer.has_progressed();
             }

@@ -158,7 +158,7 @@ async fn an_answer_that_drips_for_ever_ends_at_its_total_time() {
     let end = answer(config, vec![Step::Status(200), Step::Trickle(drip)]).await.pop().expect("an end");
     let end = end.expect_err("a fault");
     assert_eq!(end.code, Code::TimedOut);
-    assert!(end.message.ends_with("not done within 500 ms"), "{end}");
+    assert_eq!(end.message, "not done within 500 ms");
 }
 
 #[tokio::test]
@@ -202,17 +202,30 @@ async fn an_answer_without_end_is_cut_wherever_it_grows() {
 }
 
 #[tokio::test]
-async fn what_the_endpoint_says_of_its_failure_is_told_but_nothing_of_the_key() {
+async fn what_the_endpoint_says_of_its_failure_is_for_the_operator_and_nothing_of_the_key_for_anybody() {
     let refused = |status: u16, body: &str| vec![Step::Status(status), Step::Body(body.into())];
-    let told = |steps| async { answer(config(), steps).await.remove(0).expect_err("refused").to_string() };
-    let quota = told(refused(429, r#"{"error":{"message":"Quota\nexceeded"}}"#)).await;
-    assert_eq!(quota, "engine: http://engine/v1/chat/completions: status 429: Quotaexceeded");
-    let key = told(refused(401, r#"{"error":{"message":"Incorrect key sk-abc"}}"#)).await;
-    assert_eq!(key, "engine: http://engine/v1/chat/completions: status 401: it does not take the key");
-    assert!(told(refused(500, "<html>")).await.ends_with("status 500"));
-    assert!(told(vec![Step::Status(500), Step::Endless(vec![b'x'; 1000])]).await.ends_with("status 500"));
-    let midway = told(ok("data: {\"error\":\"overloaded\"}\n\n")).await;
-    assert!(midway.ends_with("overloaded") && midway.starts_with("engine"), "{midway}");
+    let place = "http://engine/v1/chat/completions";
+    let overloaded = ok("data: {\"error\":\"overloaded\"}\n\n");
+    let rubbish = ok("data: {\"choices\":\"http://engine\"}\n\n");
+    let endless = vec![Step::Status(500), Step::Endless(vec![b'x'; 1000])];
+    let long = json!({ "error": { "message": "x".repeat(1000) } }).to_string();
+    let denied = Fault::new(Code::Unreachable, "no egress rule allows the engine").privately("engine:80 is not listed");
+    for (steps, message, private) in [
+        (refused(429, r#"{"error":{"message":"Quota\nexceeded"}}"#), "status 429", ": Quotaexceeded"),
+        (refused(401, r#"{"error":{"message":"Incorrect key sk-abc"}}"#), "status 401: it does not take the key", ""),
+        (refused(500, "<html>"), "status 500", ""),
+        (endless, "status 500", ""),
+        (refused(400, &long), "status 400", ": x"),
+        (overloaded, "it says that it cannot", ": overloaded"),
+        (rubbish, "no piece of an answer", ": invalid type: string \"http://engine\""),
+        (vec![Step::Fault(denied)], "no egress rule allows the engine", ": engine:80 is not listed"),
+    ] {
+        let fault = answer(config(), steps).await.remove(0).expect_err("refused");
+        assert_eq!(fault.message, message);
+        let expected = format!("{place}{private}");
+        assert!(fault.private.starts_with(&expected) && fault.private.len() <= place.len() + 2 + 200, "{fault}");
+        assert_eq!(fault.to_string(), format!("{}: {message} ({})", fault.code.as_str(), fault.private));
+    }
 }
 
 #[tokio::test]

@@ -9,15 +9,13 @@ mod session;
 mod tests;
 mod utterance;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 
-use crate::Fault;
-
-pub use realtime::Realtime;
-pub use utterance::ByUtterance;
+use crate::{Code, Fault, SttConfig, TELEPHONE_RATE, Wire};
 
 /// Of one utterance: the 60 s that a bot may ask for, and what is kept from before it began. What is longer is `too-long`.
 pub const HEARD_SAMPLES_MAX: usize = 488_000;
@@ -68,4 +66,51 @@ pub enum Telling {
 pub trait SpeechToText: Send + Sync {
     /// Ends once `heard` is closed and of each utterance its end was told. Ends come in the order of the utterances.
     fn listen(&self, listen: Listen, heard: mpsc::Receiver<Heard>) -> BoxStream<'static, Told>;
+}
+
+/// By utterance, or in real time where the configuration says so.
+pub struct OpenAiTranscription {
+    config: Arc<SttConfig>,
+    wire: Arc<dyn Wire>,
+}
+
+impl OpenAiTranscription {
+    pub fn new(config: SttConfig, wire: Arc<dyn Wire>) -> OpenAiTranscription {
+        OpenAiTranscription { config: Arc::new(config), wire }
+    }
+}
+
+impl SpeechToText for OpenAiTranscription {
+    fn listen(&self, listen: Listen, heard: mpsc::Receiver<Heard>) -> BoxStream<'static, Told> {
+        let asked = Asked { config: self.config.clone(), wire: self.wire.clone(), listen };
+        match asked.config.realtime {
+            true => realtime::listen(asked, heard),
+            false => utterance::listen(asked, heard),
+        }
+    }
+}
+
+/// Which engine listens, and to what.
+#[derive(Clone)]
+struct Asked {
+    config: Arc<SttConfig>,
+    wire: Arc<dyn Wire>,
+    listen: Listen,
+}
+
+impl Asked {
+    /// As the engines know it, by ISO 639-1; empty: they guess.
+    fn language(&self) -> &str {
+        let language = if self.listen.language.is_empty() { &self.config.language } else { &self.listen.language };
+        language.split('-').next().unwrap_or_default()
+    }
+}
+
+fn too_long() -> Fault {
+    let most = HEARD_SAMPLES_MAX / TELEPHONE_RATE as usize;
+    Fault::new(Code::TooLong, format!("an utterance of more than {most} s"))
+}
+
+fn too_many() -> Fault {
+    Fault::new(Code::TimedOut, format!("{UTTERANCES_WAITING_MAX} utterances wait for the engine already"))
 }

@@ -1,7 +1,6 @@
 //! In real time: the transcription session of `/realtime`, over a WebSocket that lasts as long as the bot listens.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -10,10 +9,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::session::{self, Session};
-use super::{HEARD_SAMPLES_MAX, Heard, Listen, SpeechToText, Told, UTTERANCES_WAITING_MAX};
+use super::{Asked, HEARD_SAMPLES_MAX, Heard, Told, UTTERANCES_WAITING_MAX, too_long, too_many};
 use crate::answer::place;
 use crate::config::{bearer, joined};
-use crate::{Code, Fault, Messages, Resampler, SttConfig, TELEPHONE_RATE, Wire};
+use crate::{Code, Fault, Messages, Resampler, TELEPHONE_RATE};
 
 /// What OpenAI's own engines take.
 const REALTIME_RATE: u32 = 24_000;
@@ -22,40 +21,23 @@ const MESSAGES_WAITING_MAX: usize = 128;
 /// Sound that goes in one message, in ms.
 const APPEND_MS: usize = 100;
 
-pub struct Realtime {
-    config: Arc<SttConfig>,
-    wire: Arc<dyn Wire>,
-}
-
-impl Realtime {
-    pub fn new(config: SttConfig, wire: Arc<dyn Wire>) -> Realtime {
-        Realtime { config: Arc::new(config), wire }
-    }
-}
-
-impl SpeechToText for Realtime {
-    fn listen(&self, listen: Listen, heard: mpsc::Receiver<Heard>) -> BoxStream<'static, Told> {
-        let mut listening = Listening {
-            config: self.config.clone(),
-            wire: self.wire.clone(),
-            listen,
-            heard: Some(heard),
-            connection: None,
-            session: Session::default(),
-            next_utterance: 0,
-            hearing: Hearing::Nothing,
-            told: VecDeque::new(),
-        };
-        // At once, so that the first utterance does not wait for TLS.
-        listening.connect();
-        stream::unfold(listening, |mut listening| async { Some((listening.next().await?, listening)) }).boxed()
-    }
+pub(super) fn listen(asked: Asked, heard: mpsc::Receiver<Heard>) -> BoxStream<'static, Told> {
+    let mut listening = Listening {
+        asked,
+        heard: Some(heard),
+        connection: None,
+        session: Session::default(),
+        next_utterance: 0,
+        hearing: Hearing::Nothing,
+        told: VecDeque::new(),
+    };
+    // At once, so that the first utterance does not wait for TLS.
+    listening.connect();
+    stream::unfold(listening, |mut listening| async { Some((listening.next().await?, listening)) }).boxed()
 }
 
 struct Listening {
-    config: Arc<SttConfig>,
-    wire: Arc<dyn Wire>,
-    listen: Listen,
+    asked: Asked,
     /// None: it is closed.
     heard: Option<mpsc::Receiver<Heard>>,
     /// None: the next utterance begins another.
@@ -113,7 +95,7 @@ impl Listening {
                 Turn::Message(Some(Err(fault))) => self.broken(fault),
                 Turn::Message(None) => self.broken(Fault::new(Code::Unreachable, "the engine closed the connection")),
                 Turn::TooLate => {
-                    let ms = self.config.total_ms_max;
+                    let ms = self.asked.config.total_ms_max;
                     self.broken(Fault::new(Code::TimedOut, format!("no transcript within {ms} ms")));
                 }
             }
@@ -121,7 +103,7 @@ impl Listening {
     }
 
     async fn turn(&mut self) -> Turn {
-        let total = Duration::from_millis(u64::from(self.config.total_ms_max));
+        let total = Duration::from_millis(u64::from(self.asked.config.total_ms_max));
         let deadline = self.session.oldest_stop().map(|stopped| stopped + total);
         let heard = async {
             match &mut self.heard {
@@ -151,22 +133,22 @@ impl Listening {
     }
 
     fn rate(&self) -> u32 {
-        self.config.sample_rate.unwrap_or(REALTIME_RATE)
+        self.asked.config.sample_rate.unwrap_or(REALTIME_RATE)
     }
 
     fn url(&self) -> String {
         // `https` becomes `wss`, `http` becomes `ws`.
-        let url = joined(&self.config.url, "/realtime?intent=transcription");
+        let url = joined(&self.asked.config.url, "/realtime?intent=transcription");
         format!("ws{}", url.strip_prefix("http").unwrap_or(&url))
     }
 
     fn connect(&mut self) {
         let (outgoing, sent) = mpsc::channel(MESSAGES_WAITING_MAX);
-        let headers = bearer(self.config.api_key.as_deref()).into_iter().collect();
-        let messages = self.wire.websocket(self.url(), headers, sent);
+        let headers = bearer(self.asked.config.api_key.as_deref()).into_iter().collect();
+        let messages = self.asked.wire.websocket(self.url(), headers, sent);
         let connection = Connection { outgoing, messages };
         // The first in an empty channel.
-        let _ = connection.outgoing.try_send(session::update(&self.config, &self.listen, self.rate()));
+        let _ = connection.outgoing.try_send(session::update(&self.asked, self.rate()));
         self.connection = Some(connection);
     }
 
@@ -176,8 +158,7 @@ impl Listening {
         }
         let Hearing::Utterance { resampler, sound, samples_left } = &mut self.hearing else { return };
         let Some(left) = samples_left.checked_sub(samples.len()) else {
-            let most = HEARD_SAMPLES_MAX / TELEPHONE_RATE as usize;
-            return self.broken(Fault::new(Code::TooLong, format!("an utterance of more than {most} s")));
+            return self.broken(too_long());
         };
         *samples_left = left;
         if let Err(fault) = resampler.push(samples, sound) {
@@ -201,8 +182,7 @@ impl Listening {
             Err(fault) => return self.broken(fault),
         };
         if waiting >= UTTERANCES_WAITING_MAX {
-            let why = format!("{UTTERANCES_WAITING_MAX} utterances wait for the engine already");
-            return self.broken(Fault::new(Code::TimedOut, why));
+            return self.broken(too_many());
         }
         if self.connection.is_none() {
             self.connect();
@@ -252,7 +232,7 @@ impl Listening {
         if let Hearing::Utterance { .. } = self.hearing {
             self.hearing = Hearing::Rest;
         }
-        let fault = Fault::new(fault.code, format!("{}: {}", place(&self.url()), fault.message));
+        let fault = fault.privately(&place(&self.url()));
         self.told.extend(self.session.fail(&fault));
     }
 }

@@ -13,16 +13,14 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Listen, TRANSCRIPT_BYTES_MAX, Telling, Told};
+use super::{Asked, TRANSCRIPT_BYTES_MAX, Telling, Told};
 use crate::answer::Said;
-use crate::{Code, Fault, SttConfig};
+use crate::{Code, Fault};
 
 /// The first message of a connection. The host says where an utterance ends, so the engine's own detection is off.
-pub(super) fn update(config: &SttConfig, listen: &Listen, rate: u32) -> String {
-    let mut transcription = json!({ "model": config.model });
-    let language = if listen.language.is_empty() { &config.language } else { &listen.language };
-    let language = language.split('-').next().unwrap_or_default();
-    for (key, value) in [("language", language), ("prompt", &listen.hint)] {
+pub(super) fn update(asked: &Asked, rate: u32) -> String {
+    let mut transcription = json!({ "model": asked.config.model });
+    for (key, value) in [("language", asked.language()), ("prompt", &asked.listen.hint)] {
         if !value.is_empty() {
             transcription[key] = value.into();
         }
@@ -109,14 +107,17 @@ impl Session {
             return Err(Fault::new(Code::TooLong, format!("a message of more than {MESSAGE_BYTES_MAX} bytes")));
         }
         let message: Message = serde_json::from_str(message)
-            .map_err(|error| Fault::protocol(format!("no message of a transcription session: {error}")))?;
+            .map_err(|error| Fault::protocol("no message of a transcription session").privately(&error.to_string()))?;
         if message.item_id.as_ref().is_some_and(|item| item.len() > ITEM_BYTES_MAX) {
             return Err(Fault::protocol("an item with an endless name"));
         }
-        let said = message.error.as_ref().map_or(String::new(), Said::line);
+        let refused = || {
+            let said = message.error.as_ref().map_or(String::new(), Said::line);
+            Fault::new(Code::Engine, "it says that it cannot").privately(&said)
+        };
         let Some(kind) = message.kind.strip_prefix("conversation.item.input_audio_transcription.") else {
             return match message.kind.as_str() {
-                "error" => Err(Fault::new(Code::Engine, said)),
+                "error" => Err(refused()),
                 "input_audio_buffer.committed" => {
                     self.named(message.item_id);
                     Ok(Vec::new())
@@ -148,7 +149,7 @@ impl Session {
                     false => Telling::Final { text: text.trim().to_owned(), engine },
                 }
             }
-            "failed" => Telling::Failed(Fault::new(Code::Engine, said)),
+            "failed" => Telling::Failed(refused()),
             _ => return Ok(Vec::new()),
         };
         pending.end.get_or_insert(end);

@@ -1,12 +1,9 @@
-use std::sync::Arc;
-
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::*;
 use crate::scripted::{GENEROUS, Peer, Scripted, Step, ok};
-use crate::{Code, SttConfig, Wire};
 
 fn config() -> SttConfig {
     let config = json!({ "url": "https://engine/v1", "model": "small", "language": "en-IN", "api_key": "openai" });
@@ -62,13 +59,13 @@ impl Listening {
 
 fn by_utterance(config: SttConfig, answers: impl IntoIterator<Item = Vec<Step>>) -> (Listening, Arc<Scripted>) {
     let (wire, _) = Scripted::new(answers);
-    (Listening::to(Box::new(ByUtterance::new(config, wire.clone()))), wire)
+    (Listening::to(Box::new(OpenAiTranscription::new(config, wire.clone()))), wire)
 }
 
 fn in_real_time(config: SttConfig) -> (Listening, mpsc::UnboundedReceiver<Peer>) {
     let (wire, peers) = Scripted::new([]);
-    let wire: Arc<dyn Wire> = wire;
-    (Listening::to(Box::new(Realtime::new(config, wire))), peers)
+    let config = SttConfig { realtime: true, ..config };
+    (Listening::to(Box::new(OpenAiTranscription::new(config, wire))), peers)
 }
 
 fn transcript(text: &str) -> Vec<Step> {

@@ -1,7 +1,5 @@
 //! By utterance: POST `/audio/transcriptions`, a whole WAV file in a multipart body.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -14,61 +12,34 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{
-    HEARD_SAMPLES_MAX, Heard, Listen, SpeechToText, TRANSCRIPT_BYTES_MAX, Telling, Told, UTTERANCES_WAITING_MAX,
+    Asked, HEARD_SAMPLES_MAX, Heard, TRANSCRIPT_BYTES_MAX, Telling, Told, UTTERANCES_WAITING_MAX, too_long, too_many,
 };
 use crate::answer::{Answer, Limits};
 use crate::config::{bearer, joined};
-use crate::{Code, Fault, Request, Resampler, SttConfig, TELEPHONE_RATE, Wire, wav};
+use crate::{Code, Fault, Request, Resampler, TELEPHONE_RATE, wav};
 
 /// A transcript, and what some engines send with it.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
-pub struct ByUtterance {
-    config: Arc<SttConfig>,
-    wire: Arc<dyn Wire>,
-}
-
-impl ByUtterance {
-    pub fn new(config: SttConfig, wire: Arc<dyn Wire>) -> ByUtterance {
-        ByUtterance { config: Arc::new(config), wire }
-    }
-}
-
-impl SpeechToText for ByUtterance {
-    fn listen(&self, listen: Listen, heard: mpsc::Receiver<Heard>) -> BoxStream<'static, Told> {
-        let listening = Listening {
-            config: self.config.clone(),
-            wire: self.wire.clone(),
-            listen,
-            heard: Some(heard),
-            utterance: 0,
-            samples: Vec::new(),
-            under_way: FuturesOrdered::new(),
-            told: VecDeque::new(),
-        };
-        stream::unfold(listening, |mut listening| async { Some((listening.next().await?, listening)) }).boxed()
-    }
+pub(super) fn listen(asked: Asked, heard: mpsc::Receiver<Heard>) -> BoxStream<'static, Told> {
+    let listening =
+        Listening { asked, heard: Some(heard), utterance: 0, samples: Vec::new(), under_way: FuturesOrdered::new() };
+    stream::unfold(listening, |mut listening| async { Some((listening.next().await?, listening)) }).boxed()
 }
 
 struct Listening {
-    config: Arc<SttConfig>,
-    wire: Arc<dyn Wire>,
-    listen: Listen,
+    asked: Asked,
     /// None: it is closed.
     heard: Option<mpsc::Receiver<Heard>>,
     /// The one that is heard now or next.
     utterance: u64,
     samples: Vec<i16>,
     under_way: FuturesOrdered<BoxFuture<'static, Told>>,
-    told: VecDeque<Told>,
 }
 
 impl Listening {
     async fn next(&mut self) -> Option<Told> {
         loop {
-            if let Some(told) = self.told.pop_front() {
-                return Some(told);
-            }
             let Some(heard) = &mut self.heard else { return self.under_way.next().await };
             tokio::select! {
                 Some(told) = self.under_way.next() => return Some(told),
@@ -97,35 +68,28 @@ impl Listening {
         }
         let utterance = self.utterance;
         self.utterance += 1;
-        let failed =
-            |code, why: String| ready(Told { utterance, what: Telling::Failed(Fault::new(code, why)) }).boxed();
+        let failed = |fault| ready(Told { utterance, what: Telling::Failed(fault) }).boxed();
         let told = if samples.len() > HEARD_SAMPLES_MAX {
-            failed(Code::TooLong, format!("an utterance of more than {} s", HEARD_SAMPLES_MAX / 8000))
+            failed(too_long())
         } else if self.under_way.len() >= UTTERANCES_WAITING_MAX {
-            failed(Code::TimedOut, format!("{UTTERANCES_WAITING_MAX} utterances wait for the engine already"))
+            failed(too_many())
         } else {
-            transcribed(self.wire.clone(), self.config.clone(), self.listen.clone(), utterance, samples).boxed()
+            transcribed(self.asked.clone(), utterance, samples).boxed()
         };
         self.under_way.push_back(told);
     }
 }
 
-async fn transcribed(
-    wire: Arc<dyn Wire>,
-    config: Arc<SttConfig>,
-    listen: Listen,
-    utterance: u64,
-    samples: Vec<i16>,
-) -> Told {
+async fn transcribed(asked: Asked, utterance: u64, samples: Vec<i16>) -> Told {
     let stopped = Instant::now();
     let text = async {
-        let request = request(&config, &listen, &samples)?;
+        let request = request(&asked, &samples)?;
         drop(samples);
         let limits = Limits { quiet: request.timeout, total: request.timeout };
-        let mut answer = Answer::to(&*wire, request, limits).await?;
+        let mut answer = Answer::to(&*asked.wire, request, limits).await?;
         let body = answer.whole().await?;
         let transcript: Transcript = serde_json::from_slice(&body)
-            .map_err(|error| answer.fault(Code::Protocol, &format!("no transcript: {error}")))?;
+            .map_err(|error| answer.at(Fault::protocol("no transcript").privately(&error.to_string())))?;
         match transcript.text.len() > TRANSCRIPT_BYTES_MAX {
             true => Err(answer.fault(Code::TooLong, "a transcript that does not end")),
             false => Ok(transcript.text.trim().to_owned()),
@@ -143,22 +107,21 @@ struct Transcript {
     text: String,
 }
 
-fn request(config: &SttConfig, listen: &Listen, samples: &[i16]) -> Result<Request, Fault> {
+fn request(asked: &Asked, samples: &[i16]) -> Result<Request, Fault> {
+    let config = &asked.config;
     let rate = config.sample_rate.unwrap_or(TELEPHONE_RATE);
     let mut resampler = Resampler::new(TELEPHONE_RATE, rate)?;
     let mut sound = Vec::with_capacity(samples.len() * rate as usize / TELEPHONE_RATE as usize);
     resampler.push(samples, &mut sound)?;
     resampler.finish(&mut sound)?;
-    let language = if listen.language.is_empty() { &config.language } else { &listen.language };
     let mut random = [0; 16];
     let filled = OsRng.try_fill_bytes(&mut random);
     filled.map_err(|error| Fault::new(Code::Unreachable, format!("this host has no randomness: {error}")))?;
     let boundary = format!("patchbay-{:032x}", u128::from_le_bytes(random));
     let fields = [
         ("model", config.model.as_str()),
-        // The engines know ISO 639-1.
-        ("language", language.split('-').next().unwrap_or_default()),
-        ("prompt", listen.hint.as_str()),
+        ("language", asked.language()),
+        ("prompt", asked.listen.hint.as_str()),
         ("response_format", "json"),
     ];
     let mut headers = vec![("content-type", format!("multipart/form-data; boundary={boundary}"))];

@@ -102,6 +102,22 @@ fn a_future_that_is_dropped_cancels_its_operation() {
 }
 
 #[test]
+fn a_line_that_is_dropped_takes_what_plays_with_it_and_leaves_what_has_not_begun() {
+    async fn run(call: Call) {
+        let line = call.say("This takes a good while");
+        call.sleep(400).await;
+        let sound = call.say(crate::Sound::from(tone(400.0, 200)));
+        let next = call.say("Next");
+        drop(line);
+        call.note("said", &format!("{:?} {:?}", sound.await, next.await));
+    }
+    let mut call = FakeCall::conversation(run, "1").connect();
+    call.advance_ms(2_000);
+    assert_eq!(call.note("said").as_deref(), Some("Ok(CutOff) Ok(Whole)"));
+    assert_eq!(call.take_spoken(), [spoken("This takes a good while", false), spoken("Next", true)]);
+}
+
+#[test]
 fn a_refusal_before_the_first_wait_refuses_the_call() {
     async fn run(call: Call) -> Result<(), Refusal> {
         if call.configuration() == "{}" {

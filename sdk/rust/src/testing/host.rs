@@ -187,7 +187,7 @@ impl Host {
         self.state = State::Over { hung_up, at_ms: self.now_ms };
         self.queue.clear();
         self.marks.clear();
-        self.drop_utterances();
+        self.drop_utterances(|_| true);
         true
     }
 
@@ -230,11 +230,17 @@ impl Host {
 
     /// Utterances and marks go with the sound.
     pub(super) fn clear_queue(&mut self) -> Cleared {
+        let cleared = self.drop_sound();
+        self.drop_utterances(|_| true);
+        cleared
+    }
+
+    /// All that waits, and its marks.
+    pub(super) fn drop_sound(&mut self) -> Cleared {
         let id = self.new_id();
         let played_ms = (self.played_in_row / SAMPLES_PER_MS as u64) as u32;
         let dropped_marks = self.marks.drain(..).map(|mark| mark.name).collect();
         self.queue.clear();
-        self.drop_utterances();
         Cleared { id, played_ms, dropped_marks }
     }
 

@@ -10,7 +10,7 @@ use crate::outcome::http::{Header, Request as HttpRequest};
 use crate::outcome::speech::{ListenOptions, SayOptions};
 use crate::outcome::voice::{BargeIn, Rules};
 use crate::outcome::{BargedIn, ChatEvent, ControlEvent, HttpEvent, Played, SpeechEvent, VoiceEvent, WebsocketEvent};
-use crate::{Error, Happened, Outcome, tone};
+use crate::{Error, Event, Happened, Outcome, tone};
 
 const OUTSIDE_MAX: usize = 16;
 const UTTERANCES_MAX: usize = 32;
@@ -65,7 +65,7 @@ pub struct Spoken {
     pub to_the_end: bool,
 }
 
-struct Utterance {
+pub(super) struct Utterance {
     id: u64,
     text: String,
     asked_ms: u64,
@@ -175,11 +175,11 @@ impl Host {
         }
     }
 
-    /// Every utterance that was asked for, whether its turn had come or not.
-    pub(super) fn drop_utterances(&mut self) {
-        for utterance in std::mem::take(&mut self.services.utterances) {
-            self.utterance_is_over(utterance, false);
-        }
+    pub(super) fn drop_utterances(&mut self, is_dropped: impl Fn(&Utterance) -> bool) {
+        let all = std::mem::take(&mut self.services.utterances);
+        let (dropped, kept): (VecDeque<_>, _) = all.into_iter().partition(is_dropped);
+        self.services.utterances = kept;
+        dropped.into_iter().for_each(|utterance| self.utterance_is_over(utterance, false));
     }
 
     fn utterance_is_over(&mut self, Utterance { id, text, .. }: Utterance, to_the_end: bool) {
@@ -349,15 +349,17 @@ impl Host {
     }
 
     pub(crate) fn speech_stop(&mut self, id: u64) -> bool {
-        let Some(at) = self.services.utterances.iter().position(|utterance| utterance.id == id) else {
+        let Some(stopped) = self.services.utterances.iter().find(|utterance| utterance.id == id) else {
             return self.cancel_operation(id);
         };
-        let has_sound = self.services.utterances[at].ends_at.is_some();
-        if let Some(utterance) = self.services.utterances.remove(at) {
-            self.utterance_is_over(utterance, false);
+        if stopped.ends_at.is_none() {
+            self.drop_utterances(|utterance| utterance.id == id);
+            return true;
         }
-        if has_sound {
-            self.playout_clear();
+        let cleared = self.drop_sound();
+        self.drop_utterances(|utterance| utterance.ends_at.is_some());
+        if !cleared.dropped_marks.is_empty() {
+            self.coming.push_back(Event::Cleared(cleared).into());
         }
         true
     }

@@ -5,8 +5,10 @@ use plugin::{Event, VoiceEvent};
 use super::{Operations, SAMPLES_PER_MS};
 
 /// Who asked for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum By {
+    /// Nobody: what the bot asked for, or became, takes the queue with it. It is told of the marks that went too, if any.
+    Nobody,
     Bot,
     /// The host, because the caller cut the bot off.
     BargeIn,
@@ -30,19 +32,23 @@ struct Cut {
 
 impl Operations {
     /// Clears that took effect. Those of the bot's between which nothing was heard acted before one packet: they are one, told under
-    /// the last id.
+    /// the last id that it was given.
     pub(super) fn take_clears(&mut self) {
         let mut untold: Option<Cut> = None;
         while let Some(cleared) = self.playout.poll_cleared() {
             let mut played_ms = (cleared.played / SAMPLES_PER_MS) as u32;
             while let Some(clear) = self.clears.pop_front_if(|clear| clear.playout_id <= cleared.id) {
-                let joins = |cut: &Cut| cut.by == clear.by && cleared.cut <= cut.until;
+                let is_hosts = |by| by == By::BargeIn;
+                let joins = |cut: &Cut| is_hosts(cut.by) == is_hosts(clear.by) && cleared.cut <= cut.until;
                 if untold.as_ref().is_some_and(|cut| !joins(cut)) {
                     self.tell_cleared(untold.take());
                 }
                 let new = || Cut { id: 0, by: clear.by, until: 0, played_ms, dropped_marks: Vec::new() };
                 let cut = untold.get_or_insert_with(new);
-                (cut.id, cut.until) = (clear.id, cleared.until);
+                cut.until = cleared.until;
+                if clear.by >= cut.by {
+                    (cut.id, cut.by) = (clear.id, clear.by);
+                }
                 // Of two that were one cut, the second found all gone.
                 played_ms = 0;
                 // A mark set after the clear stays, also where nothing was written in between.
@@ -63,7 +69,8 @@ impl Operations {
     fn tell_cleared(&mut self, cut: Option<Cut>) {
         let Some(Cut { id, by, played_ms, dropped_marks, .. }) = cut else { return };
         self.events.push_back(match by {
-            By::Bot => Event::Cleared { id, played_ms, dropped_marks },
+            By::Nobody if dropped_marks.is_empty() => return,
+            By::Nobody | By::Bot => Event::Cleared { id, played_ms, dropped_marks },
             By::BargeIn => Event::Voice(VoiceEvent::BargedIn { played_ms, dropped_marks }),
         });
     }

@@ -262,7 +262,7 @@ impl Operations {
         }
         if sounds && self.playout.played() < self.playout.position() {
             let clear = self.new_id();
-            self.clear_queue(clear, By::Bot);
+            self.clear_queue(clear, By::Nobody);
             self.cut_utterances(|pending| pending.sounds);
         }
         self.cut_utterances(|pending| pending.id == id);

@@ -87,7 +87,7 @@ impl Operations {
         true
     }
 
-    /// A clear that the instance does not know of acts under the id of its own last one, else under an id of nobody's.
+    /// A clear that the instance does not know of acts under the id of its own last one, else it is nobody's.
     fn cut_queue(&mut self, last_id: u64, queue: Queue) {
         if queue == Queue::Cleared {
             self.cut_utterances(|_| true);
@@ -107,10 +107,10 @@ impl Operations {
         };
         let Some(playout_id) = playout_id else { return };
         match self.clears.back_mut() {
-            Some(own) if own.by == By::Bot => own.playout_id = playout_id,
+            Some(own) if own.by != By::BargeIn => own.playout_id = playout_id,
             _ => {
                 let id = self.new_id();
-                self.clears.push_back(Clear { id, playout_id, by: By::Bot });
+                self.clears.push_back(Clear { id, playout_id, by: By::Nobody });
             }
         }
     }

@@ -233,6 +233,56 @@ fn a_stopped_utterance_takes_the_waiting_sound_with_it_and_leaves_those_that_hav
 }
 
 #[test]
+fn a_stop_is_told_by_its_utterance_and_a_cleared_follows_only_for_marks_that_went_with_it() {
+    for marks in [0, 1] {
+        let mut scene = Scene::new();
+        let id = scene.begin(say());
+        scene.operations.play(id, &[1; 320]).unwrap();
+        for _ in 0..marks {
+            scene.operations.playout_mark("unheard").unwrap();
+        }
+        scene.depart();
+        assert!(scene.operations.cancel(Pair::Speech, id));
+        let kept = scene.operations.playout_mark("kept").unwrap();
+        let mut told = scene.tick();
+        assert_eq!(told.remove(0), played(id, false));
+        assert_eq!(told.pop(), Some(Event::Mark { id: kept, name: "kept".into() }));
+        let dropped: Vec<(u32, Vec<String>)> = told
+            .into_iter()
+            .map(|event| match event {
+                Event::Cleared { id: unknown, played_ms, dropped_marks } if unknown != id => (played_ms, dropped_marks),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(dropped, vec![(20, vec!["unheard".to_owned()]); marks]);
+    }
+}
+
+#[test]
+fn a_stop_and_a_clear_before_one_packet_are_the_clear_with_all_that_was_heard() {
+    for stop_comes_first in [true, false] {
+        let mut scene = Scene::new();
+        let id = scene.begin(say());
+        scene.operations.play(id, &[1; 320]).unwrap();
+        scene.operations.playout_mark("unheard").unwrap();
+        scene.depart();
+        if stop_comes_first {
+            assert!(scene.operations.cancel(Pair::Speech, id));
+        }
+        let clear = scene.operations.playout_clear();
+        if !stop_comes_first {
+            let late = scene.begin(say());
+            scene.operations.play(late, &[1; 160]).unwrap();
+            assert!(scene.operations.cancel(Pair::Speech, late));
+        }
+        let told = scene.tick();
+        let cleared: Vec<&Event> = told.iter().filter(|event| matches!(event, Event::Cleared { .. })).collect();
+        let dropped_marks = vec!["unheard".to_owned()];
+        assert_eq!(cleared, [&Event::Cleared { id: clear, played_ms: 20, dropped_marks }]);
+    }
+}
+
+#[test]
 fn another_listen_takes_the_place_of_the_one_before() {
     let mut scene = Scene::new();
     let first = scene.begin(listen());
@@ -290,11 +340,12 @@ fn a_committed_trial_begins_and_stops_what_it_asked_for() {
 #[test]
 fn going_back_cancels_what_was_begun_since_and_delivers_the_rest_again() {
     let mut scene = Scene::new();
-    let (old, spoken) = (scene.begin(http(0)), scene.begin(say()));
+    let (old, spoken, cancelled) = (scene.begin(http(0)), scene.begin(say()), scene.begin(http(0)));
     scene.operations.watch_voice(Some(RULES)).unwrap();
     scene.operations.note_save();
     let (new, late) = (scene.begin(http(0)), scene.begin(get()));
     scene.operations.watch_voice(None).unwrap();
+    assert!(scene.operations.cancel(Pair::Http, cancelled));
     scene.leaves();
     [old, new].into_iter().for_each(|id| scene.answer(id, body(1)).unwrap());
     assert_eq!(scene.events().len(), 2);
@@ -303,7 +354,7 @@ fn going_back_cancels_what_was_begun_since_and_delivers_the_rest_again() {
     assert_eq!(scene.leaves(), [('-', new), ('-', spoken)], "{late} was over");
     assert_eq!(scene.events(), [of(old, body(1)), played(spoken, false)]);
     assert_eq!(scene.operations.voice.rules, Some(RULES));
-    scene.answer(new, body(1)).unwrap();
+    [new, cancelled].into_iter().for_each(|id| scene.answer(id, body(1)).unwrap());
     scene.answer(old, body(2)).unwrap();
     assert_eq!(scene.events(), [of(old, body(2))]);
 }

@@ -13,7 +13,7 @@ use futures_util::stream::BoxStream;
 use plugin::{Outcome, SpeechEvent};
 use tokio::sync::mpsc;
 
-use super::super::chat::host_error;
+use super::super::chat::failed;
 use crate::bots::{Answers, Utterance};
 
 /// Pieces of 100 ms on their way to the engine's client.
@@ -104,7 +104,7 @@ impl Hearing<'_> {
                 Utterance::Overrun => {
                     self.stopped(None).await;
                     let fault = Fault::new(Code::TimedOut, "what the caller said came faster than it was taken");
-                    self.tell(SpeechEvent::Failed(host_error(fault))).await;
+                    self.tell(SpeechEvent::Failed(failed(fault, self.answers))).await;
                 }
             }
         }
@@ -164,7 +164,7 @@ async fn tell(id: u64, mut told: BoxStream<'static, Told>, spans: &Spans, answer
         let (event, is_end) = match what {
             Telling::Partial(text) => (transcript(text, false, Duration::ZERO), false),
             Telling::Final { text, engine } => (transcript(text, true, engine), true),
-            Telling::Failed(fault) => (SpeechEvent::Failed(host_error(fault)), true),
+            Telling::Failed(fault) => (SpeechEvent::Failed(failed(fault, answers)), true),
         };
         if is_end {
             spans.end(utterance);

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
-use super::super::chat::host_error;
+use super::super::chat::failed;
 use super::super::task::Task;
 use crate::bots::Answers;
 
@@ -156,7 +156,7 @@ async fn pour(fetched: &mut Fetched, answers: &Answers) {
     while let Some(piece) = fetched.sound.recv().await {
         let sound = match piece {
             Ok(sound) => sound,
-            Err(fault) => return answers.give(id, Outcome::Speech(SpeechEvent::Failed(host_error(fault)))).await,
+            Err(fault) => return answers.give(id, Outcome::Speech(SpeechEvent::Failed(failed(fault, answers)))).await,
         };
         let mut rest = &sound[..];
         while !rest.is_empty() {
