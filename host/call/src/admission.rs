@@ -248,6 +248,7 @@ mod tests {
 
     #[test]
     fn a_full_scope_refuses_and_counts_nothing() {
+        // Any moment to begin with: there is no other way to make an `Instant`. From here on time is what the test says.
         let now = Instant::now();
         let mut quotas = Quotas::new(vec![tenant(Some(2), None)], now);
         let (trunk, mut route) = (trunk("exotel"), route("menu", "acme"));

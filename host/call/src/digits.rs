@@ -92,6 +92,7 @@ mod tests {
 
     #[test]
     fn keys_go_out_one_after_the_other_and_the_bot_hears_of_the_end() {
+        // Any moment to begin with: there is no other way to make an `Instant`. From here on time is what the test says.
         let start = Instant::now();
         let mut digits = InfoDigits::default();
         assert!(digits.push(7, "1,2".into(), 64));

@@ -169,6 +169,7 @@ mod tests {
 
     #[test]
     fn a_call_reads_as_a_ladder() {
+        // Any moment to begin with: there is no other way to make an `Instant`. From here on time is what the test says.
         let begin = Instant::now();
         let mut ladder = Ladder::new(begin, "uac", "host");
         let held = SDP.replace("8 96", "8 96 18") + "a=inactive\r\nm=video 0 RTP/AVP 99\r\n";

@@ -209,6 +209,7 @@ mod tests {
 
     #[test]
     fn rtp_goes_to_the_sdp_address_until_a_source_is_learnt() {
+        // Any moment to begin with: there is no other way to make an `Instant`. From here on time is what the test says.
         let now = Instant::now();
         let mut source = source();
         assert_eq!(source.destination(), Some(at(SDP)));

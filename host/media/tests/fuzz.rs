@@ -128,6 +128,7 @@ fn no_srtp_packet_breaks_its_reader() {
 fn no_series_of_telephone_events_breaks_its_reader() {
     let press: Vec<u8> = (1..8).flat_map(|n| [1, 0, 20, 1, 5, u8::from(n > 4) << 7 | 10, n, 160]).collect();
     let stepping: Vec<u8> = (1..20).flat_map(|n| [1, 2, 20, 1, 5, 10, n, 160]).collect();
+    // Any moment to begin with: there is no other way to make an `Instant`. From here on time is what the test says.
     let target = |bytes: &[u8]| fuzz_telephone_event(bytes, std::time::Instant::now());
     drive("telephone_event", target, &[press, stepping, vec![1, 0, 0, 0, 16], vec![]]);
 }

@@ -51,8 +51,8 @@ const NOT_IN: &[(&[&str], &[&str], &str)] = &[
 const ALL_THE_SAME: &[(&str, &str)] =
     &[("host/plugin/src/cache.rs", "std::fs"), ("host/plugin/src/compiler/", "std::fs")];
 
-/// Nowhere in Rust code, tests included: words of work that somebody meant to do later. This list is where they are looked for, and
-/// the one place where they may stand.
+/// Nowhere in Rust code, tests included: words of work that somebody meant to do later. None of them is a promise here: this list is what
+/// `tidy` looks for, and so the one place where they may stand.
 const NOWHERE: &[&str] = &["todo!(", "unimplemented!(", "dbg!(", "FIXME", "for now"];
 
 /// Folders of some machine, in any file.

@@ -12,6 +12,7 @@ struct Desk {
 }
 
 fn desk() -> Desk {
+    // Any moment to begin with: there is no other way to make an `Instant`. From here on time is what the test says.
     Desk { outbound: Outbound::default(), limits: Limits::default(), now: Instant::now() }
 }
 

@@ -91,6 +91,7 @@ pub fn flow(trunk: u16) -> Flow {
 
 impl Scene {
     pub fn new(settings: Settings) -> Scene {
+        // Any moment to begin with: there is no other way to make an `Instant`. From here on time is what the test says.
         let now = Instant::now();
         let calls = Calls::new(settings, [7; 32], WallClock { at: now, unix_ms: 1_000_000 });
         Scene { calls, now, summaries: Vec::new(), milestones: Vec::new(), words: Vec::new(), last: Vec::new() }

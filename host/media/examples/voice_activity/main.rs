@@ -90,6 +90,7 @@ impl Run {
         let rules = SpeechRules { strictness, start_ms: START_MS, hang_over_ms: HANG_OVER_MS };
         let (mut speech, mut run) =
             (Speech::new(rules), Run { voiced: vec![], starts: vec![], stops: vec![], seconds: 0.0 });
+        // A program that measures what a detector costs: this clock is what it is for.
         let began = Instant::now();
         for (tick, frame) in (0..).zip(wire.as_chunks::<FRAME_SAMPLES>().0) {
             let heard = speech.frame(tick, FrameKind::Audio, score(frame));

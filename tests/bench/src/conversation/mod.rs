@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
 pub use self::talker::Talker;
@@ -188,7 +188,6 @@ impl Talk {
     fn end(mut self) -> Result<Vec<Leg>> {
         let legs = self.traffic.stop()?;
         self.uac.hang_up(IN_FLIGHT)?;
-        ensure!(legs.iter().all(|leg| leg.talker.is_some()), "a leg without a caller");
         Ok(legs)
     }
 }
