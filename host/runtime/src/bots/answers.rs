@@ -82,6 +82,7 @@ impl Answers {
     }
 
     /// Sound that waits in the queue, in ms.
+    #[cfg(test)]
     pub fn queued_ms(&self) -> u32 {
         self.operations.look().playout().queued_ms()
     }

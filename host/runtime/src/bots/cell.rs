@@ -233,7 +233,7 @@ impl BotCell {
         incoming
     }
 
-    /// What its turn will need is asked for, while another has its own.
+    /// What its turn will need is asked for, while another has its own. Its lock is tried, as for a turn, and never waited for.
     pub fn touch_ahead(&self, touch: impl FnOnce(&Bot)) {
         if self.place() == Place::Lane
             && let Some(bot) = self.try_enter()

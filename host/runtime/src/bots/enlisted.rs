@@ -48,9 +48,8 @@ impl Enlisted {
 
     pub(super) fn caller(self: &Arc<Self>) -> &Caller {
         self.caller.get_or_init(|| {
-            let facts = self.operations.look().facts();
             let answers = Answers::new(&self.operations, Arc::downgrade(self));
-            Box::new(Caller::new(self.call, &self.script.info, &self.key, facts, answers))
+            Box::new(Caller::new(self.call, &self.script.info.tenant, answers))
         })
     }
 

@@ -14,7 +14,6 @@
 //! | lane, slow_lane, starter | the threads that enter guests |
 //! | late, priority, fallback, bot_log | blame, thread priorities, the host's own prompt, bounded log |
 
-#[allow(dead_code, reason = "a host may offer any part of it")]
 mod answers;
 mod bot_log;
 mod cell;
@@ -33,7 +32,6 @@ mod port;
 pub(crate) mod priority;
 mod quota;
 mod rings;
-#[allow(dead_code, reason = "a host may offer any part of it")]
 mod services;
 pub mod slots;
 mod slow_lane;
@@ -52,17 +50,13 @@ use plugin::Generation;
 use tokio::sync::mpsc;
 
 pub use answers::Answers;
-#[allow(unused_imports, reason = "what a service of this host may be told")]
 pub use ear::{ListenRules, Utterance};
 pub use lane::Lane;
-#[allow(unused_imports, reason = "what a service of this host may be told")]
-pub use operations::{Full, Over};
 #[cfg(test)]
 pub use rings::{AnswersIn, FramesOut};
 pub use rings::{FromBot, FromCaller, MediaEnds, Pressed, Shared};
 pub use services::{Caller, Services};
 #[cfg(test)]
-#[allow(unused_imports, reason = "for tests of services")]
 pub use services::{NoServices, TestCall};
 pub use store::LivePolicy;
 

@@ -283,10 +283,6 @@ impl Operations {
         self.drop_all();
     }
 
-    pub fn facts(&self) -> Arc<CallFacts> {
-        Arc::clone(&self.facts)
-    }
-
     fn new_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use call::CallId;
-use plugin::{CallInfo, HostError, Request};
+use plugin::{HostError, Request};
 
 use super::Answers;
-use super::operations::CallFacts;
 
 /// Whoever carries it out. Each method is called on a thread that others wait for, and returns at once.
 ///
@@ -37,38 +36,21 @@ pub struct Caller {
 
 struct Inner {
     call: CallId,
-    info: CallInfo,
-    bot: String,
-    facts: Arc<CallFacts>,
+    tenant: String,
     answers: Answers,
 }
 
 impl Caller {
-    pub(super) fn new(call: CallId, info: &CallInfo, bot: &str, facts: Arc<CallFacts>, answers: Answers) -> Self {
-        Self { inner: Arc::new(Inner { call, info: info.clone(), bot: bot.to_owned(), facts, answers }) }
+    pub(super) fn new(call: CallId, tenant: &str, answers: Answers) -> Self {
+        Self { inner: Arc::new(Inner { call, tenant: tenant.to_owned(), answers }) }
     }
 
     pub fn call(&self) -> CallId {
         self.inner.call
     }
 
-    /// Its name in log lines and summaries, who calls whom, the tenant.
-    pub fn info(&self) -> &CallInfo {
-        &self.inner.info
-    }
-
     pub fn tenant(&self) -> &str {
-        &self.inner.info.tenant
-    }
-
-    /// The name by which the bot's builds are known.
-    pub fn bot(&self) -> &str {
-        &self.inner.bot
-    }
-
-    /// The route's configuration.
-    pub fn config(&self) -> &serde_json::Map<String, serde_json::Value> {
-        &self.inner.facts.config
+        &self.inner.tenant
     }
 
     pub fn answers(&self) -> &Answers {
@@ -115,7 +97,7 @@ pub struct TestCall {
 impl TestCall {
     /// Of this tenant, on a route with this configuration (JSON).
     pub fn new(tenant: &str, config: &str) -> Self {
-        use super::operations::{Affairs, Operations};
+        use super::operations::{Affairs, CallFacts, Operations};
         let now = std::time::Instant::now();
         let (writer, playout) = media::playout(10_000);
         let config = serde_json::from_str(config).expect("an object");
@@ -125,8 +107,7 @@ impl TestCall {
         let operations = Operations::new(Arc::clone(&facts), (writer, 10_000), log, [7; 32], clock);
         let operations = Arc::new(Affairs::new(operations));
         let call = sip::DialogId(1);
-        let info = CallInfo { id: call::call_name(call), tenant: tenant.to_owned(), ..CallInfo::default() };
-        let caller = Caller::new(call, &info, "bot", facts, Answers::new(&operations, std::sync::Weak::new()));
+        let caller = Caller::new(call, tenant, Answers::new(&operations, std::sync::Weak::new()));
         Self { caller, operations, playout, ear: super::ear::Ear::default(), tick: 0, now }
     }
 
